@@ -1,0 +1,123 @@
+/*
+ * finding.h - what a check can say about a message
+ *
+ * The catalogue is findings.def: one line gives the number, the stable name,
+ * severity, impact and the sentences; this header, `spoolck findings` and the
+ * manual page are derived from it. Parsers pass numbers and values, never
+ * sentences.
+ */
+#ifndef FINDING_H
+#define FINDING_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Only SEV_CORRUPT may move mail. */
+enum severity { SEV_NOTICE, SEV_SUSPECT, SEV_CORRUPT };
+
+/* What the server does with such a file, from harmless to worst. */
+enum impact {
+	IMPACT_NONE,
+	IMPACT_DAMAGED_DELIVERY, /* sent damaged, twice, or not as written */
+	IMPACT_STRANDED,         /* stays for ever, silently */
+	IMPACT_SERVER_DELETES,   /* the server deletes it, or puts it aside for good, unsent */
+	IMPACT_SERVER_STOPS,     /* a daemon dies, loops or hangs */
+};
+
+enum finding_id {
+#define FINDING(id, name, severity, impact, text, server, todo) F_##id,
+#include "findings.def"
+#undef FINDING
+	F_COUNT
+};
+
+struct finding_def {
+	const char *name;   /* stable: "postfix.record-overrun" */
+	enum severity severity;
+	enum impact impact; /* the default; a finding may carry another */
+	const char *text;   /* what is wrong, one sentence without a full stop */
+	const char *server; /* what the server does with such a file */
+	const char *todo;   /* what the postmaster does */
+};
+
+/* The definition of `id`; NULL when it is not below F_COUNT. */
+const struct finding_def *finding_def(unsigned id);
+
+/* Stable words of the report and of JSON: "corrupt", "server-stops", ...
+ * "?" for a value outside of the enum. */
+const char *severity_name(enum severity s);
+const char *impact_name(enum impact i);
+
+/* Short text of a parser: bytes, not a string; may hold anything that the
+ * message held, so whoever prints it escapes it. Silently cut when full. */
+#define TEXT_MAX 80
+struct text {
+	uint8_t len;
+	uint8_t bytes[TEXT_MAX];
+};
+
+/* Append a string, a number, bytes of the message. */
+void text_str(struct text *t, const char *s);
+void text_u64(struct text *t, uint64_t n);
+void text_i64(struct text *t, int64_t n);
+void text_bytes(struct text *t, const uint8_t *p, size_t n);
+
+/* What leaves the spool when the finding moves mail. */
+enum unit { UNIT_MESSAGE, UNIT_PART };
+
+struct finding {
+	uint16_t id;         /* enum finding_id */
+	uint8_t severity;    /* enum severity */
+	uint8_t impact;      /* enum impact */
+	uint8_t unit;        /* enum unit */
+	uint8_t part;        /* index into the message's parts */
+	uint64_t offset;     /* in that part */
+	uint64_t length;     /* bytes concerned, 0 = a place between bytes */
+	struct text field;   /* "size record, field 2 (data offset)" */
+	struct text expected;
+	struct text found;
+};
+
+/* All that check() says of one message. A flood ends in `more`. */
+#define REPORT_MAX 16
+#define ADDRESS_MAX 255
+struct report {
+	unsigned count;
+	uint64_t more;       /* findings that found no room */
+
+	/* The envelope as far as it could be read. */
+	bool has_sender, has_arrival;
+	uint16_t sender_len, recipient_len;
+	uint8_t sender[ADDRESS_MAX];       /* empty and has_sender = null sender */
+	uint8_t recipient[ADDRESS_MAX];    /* the first one still to do */
+	uint64_t recipients;               /* still to do */
+	uint64_t recipients_done;
+	int64_t arrival;                   /* seconds since 1970 */
+
+	struct finding spare; /* what report_add() hands out when all is full */
+	struct finding findings[REPORT_MAX]; /* last, so that a copy can end with its count */
+};
+
+/* Make a report empty; the room for findings is left as it is. */
+static inline void report_reset(struct report *r)
+{
+	r->count = 0;
+	r->more = 0;
+	r->has_sender = r->has_arrival = false;
+	r->sender_len = r->recipient_len = 0;
+	r->recipients = r->recipients_done = 0;
+	r->arrival = 0;
+}
+
+/* Add a finding with the severity and impact of its definition; returns it for
+ * more detail. Never NULL: when the report is full, a worse finding takes the
+ * place of the mildest one, and anything else lands in a spare that is counted
+ * in `more`. */
+struct finding *report_add(struct report *r, enum finding_id id, unsigned part, uint64_t offset,
+			   uint64_t length);
+
+/* Order the findings: the most severe first, then the worst impact, then by offset. */
+void report_sort(struct report *r);
+
+#endif

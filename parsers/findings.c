@@ -1,0 +1,122 @@
+/* findings.c - the catalogue, the report and short texts */
+#include "finding.h"
+
+#include <string.h>
+
+static const struct finding_def defs[] = {
+#define FINDING(id, name, severity, impact, text, server, todo) \
+	{ name, SEV_##severity, IMPACT_##impact, text, server, todo },
+#include "findings.def"
+#undef FINDING
+};
+
+const struct finding_def *finding_def(unsigned id)
+{
+	return id < F_COUNT ? &defs[id] : NULL;
+}
+
+const char *severity_name(enum severity s)
+{
+	static const char *const names[] = { "notice", "suspect", "corrupt" };
+
+	return (unsigned)s < sizeof names / sizeof names[0] ? names[s] : "?";
+}
+
+const char *impact_name(enum impact i)
+{
+	static const char *const names[] = { "none", "damaged-delivery", "stranded",
+					     "server-deletes", "server-stops" };
+
+	return (unsigned)i < sizeof names / sizeof names[0] ? names[i] : "?";
+}
+
+void text_bytes(struct text *t, const uint8_t *p, size_t n)
+{
+	size_t room = TEXT_MAX - t->len;
+
+	if (n > room)
+		n = room;
+	if (n > 0)
+		memcpy(t->bytes + t->len, p, n);
+	t->len = (uint8_t)(t->len + n);
+}
+
+void text_str(struct text *t, const char *s)
+{
+	while (*s != '\0' && t->len < TEXT_MAX)
+		t->bytes[t->len++] = (uint8_t)*s++;
+}
+
+void text_u64(struct text *t, uint64_t n)
+{
+	uint8_t digits[20];
+	size_t at = sizeof digits;
+
+	do {
+		digits[--at] = (uint8_t)('0' + n % 10);
+		n /= 10;
+	} while (n > 0);
+	text_bytes(t, digits + at, sizeof digits - at);
+}
+
+void text_i64(struct text *t, int64_t n)
+{
+	if (n < 0)
+		text_str(t, "-");
+	text_u64(t, n < 0 ? 0 - (uint64_t)n : (uint64_t)n);
+}
+
+/* The place of the mildest finding, if that is milder than `severity`. */
+static struct finding *mildest(struct report *r, enum severity severity)
+{
+	struct finding *low = &r->findings[0];
+
+	for (unsigned i = 1; i < REPORT_MAX; i++)
+		if (r->findings[i].severity < low->severity)
+			low = &r->findings[i];
+	return low->severity < (uint8_t)severity ? low : NULL;
+}
+
+struct finding *report_add(struct report *r, enum finding_id id, unsigned part, uint64_t offset,
+			   uint64_t length)
+{
+	struct finding *f;
+
+	if (r->count < REPORT_MAX) {
+		f = &r->findings[r->count++];
+	} else {
+		r->more++;
+		f = mildest(r, defs[id].severity);
+		if (f == NULL)
+			f = &r->spare;
+	}
+	memset(f, 0, sizeof *f);
+	f->id = (uint16_t)id;
+	f->severity = (uint8_t)defs[id].severity;
+	f->impact = (uint8_t)defs[id].impact;
+	f->part = (uint8_t)part;
+	f->offset = offset;
+	f->length = length;
+	return f;
+}
+
+/* Does `a` come before `b`? */
+static bool worse(const struct finding *a, const struct finding *b)
+{
+	if (a->severity != b->severity)
+		return a->severity > b->severity;
+	if (a->impact != b->impact)
+		return a->impact > b->impact;
+	return a->offset < b->offset;
+}
+
+void report_sort(struct report *r)
+{
+	for (unsigned i = 1; i < r->count; i++)
+		for (unsigned j = i; j > 0 && worse(&r->findings[j], &r->findings[j - 1]); j--) {
+			struct finding f = r->findings[j];
+
+			r->findings[j] = r->findings[j - 1];
+			r->findings[j - 1] = f;
+		}
+}

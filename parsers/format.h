@@ -1,0 +1,206 @@
+/*
+ * format.h - what a mail server's queue format is
+ *
+ * A format is one `const struct format` at the end of one fmt_*.c. Data where
+ * data will do, pure functions elsewhere: no I/O, no allocation, no recursion,
+ * no clock, no globals that change. Formats include this header and cursor.h,
+ * nothing else of the project; only scanner/ calls through the pointers.
+ */
+#ifndef FORMAT_H
+#define FORMAT_H
+
+#include "finding.h"
+
+#define ID_MAX 255          /* NAME_MAX: a queue id is a file name or part of one */
+#define PARTS_MAX 8         /* parts that check() looks at */
+#define PLACES_MAX 16       /* places of one format; a bit each in place.next */
+#define WINDOW_MAX (1u << 20) /* the largest window of a stream part */
+#define WHOLE_MAX (16u << 20) /* the largest part that is given whole */
+
+/* --- Places ------------------------------------------------------------- */
+
+enum place_kind {
+	PLACE_QUEUE, /* messages that the server will work on */
+	PLACE_HELD,  /* messages no daemon touches: held, shelved, put aside */
+	PLACE_LOG,   /* companions of messages; never checked, they move along */
+};
+
+enum place_lock {
+	MOVE_LIVE,    /* rename is safe while the server runs */
+	MOVE_STOPPED, /* only while the server is stopped */
+};
+
+struct place {
+	const char *name;     /* directory below the spool's root */
+	enum place_kind kind;
+	enum place_lock lock;
+	uint16_t next;        /* bit per place: where mail goes on to from here */
+	uint8_t depth_max;    /* levels of hash directories that may lie below */
+	bool hash_dir_one;    /* hash directories have one-character names */
+};
+
+/* A part that a message can have. Roles are listed in the order in which they
+ * leave the spool, the one that makes the message visible first; role 0 is the
+ * anchor, and a message's parts are indexed by role. */
+struct role {
+	const char *name;     /* "message", "defer log" */
+	bool checked;         /* given to check(); the others only move along */
+};
+
+/* --- Names -------------------------------------------------------------- */
+
+enum name_kind {
+	NAME_MESSAGE,   /* the anchor part of a message */
+	NAME_COMPANION, /* another part; found through its anchor */
+	NAME_TRANSIENT, /* exists for an instant while the server writes */
+	NAME_FOREIGN,   /* nothing this server would read */
+};
+
+/* What a file name says. `id` lies inside the caller's name. */
+struct name {
+	enum name_kind kind;
+	unsigned role;
+	const char *id;
+	size_t id_len;
+};
+
+/* --- Facts of the site and of a file ------------------------------------- */
+
+/* What is known about the installation; everything may be unknown. */
+struct site {
+	int64_t now;            /* seconds since 1970 */
+	uint32_t owner;         /* uid that owns the queue directories; UINT32_MAX unknown */
+	uint32_t version;       /* major << 16 | minor << 8 | patch, 0 unknown */
+	uint64_t record_limit;  /* the server's limit for a line or record, 0 unknown */
+};
+
+/* One part as the reader found it. The window moves for stream parts. */
+struct part {
+	uint64_t ino, size;
+	int64_t mtime;          /* seconds since 1970 */
+	uint32_t mode, uid, gid, nlink; /* mode with the type bits of st_mode */
+	const uint8_t *bytes;   /* the window: bytes [off, off + len) of the part */
+	uint64_t off;
+	size_t len;
+};
+
+struct message {
+	unsigned place;         /* index into the format's places */
+	const char *path;       /* of the anchor, below the place: "4/4F2A1C0B9" */
+	const char *id;         /* not terminated */
+	size_t id_len;
+	struct part parts[PARTS_MAX]; /* by role; mode 0 = there is none */
+	struct site site;
+};
+
+/* --- Work --------------------------------------------------------------- */
+
+/* check(), decode() and body() run until they are done, or until they need
+ * bytes outside of a part's window: then they answer STEP_WANT, fill in `want`
+ * and are called again with the same scratch and a window that begins at
+ * want.off and has want.len bytes, or as many as the part has. A window that
+ * reaches the end of the part is never refused for its length. */
+enum step { STEP_DONE, STEP_WANT, STEP_ROW };
+
+struct want {
+	unsigned part;
+	uint64_t off;
+	size_t len;             /* 1..WINDOW_MAX */
+	size_t need;            /* 1..len: with this many it gets on already */
+};
+
+/* One line of the annotated listing. */
+struct row {
+	uint8_t part;
+	uint64_t offset, length; /* the bytes the row is about */
+	uint64_t target;         /* where reading goes on, when has_target */
+	bool has_target;
+	uint8_t depth;           /* nesting, for indentation: 0 = top */
+	struct text kind;        /* "recipient", "pointer", "text" */
+	struct text detail;      /* decoded value or first bytes of the data */
+};
+
+/* One run of message text: bytes of a part, then possibly a line end that the
+ * file does not hold. */
+struct run {
+	uint8_t part;
+	uint64_t offset, length;
+	bool newline;
+};
+
+/* The same id seen twice with different inodes, for cross(). */
+struct sighting {
+	unsigned place;
+	const char *path;       /* below the spool's root */
+	uint64_t ino;
+	int64_t mtime;
+	uint32_t mode;
+};
+
+struct format {
+	const char *name;       /* "postfix" */
+	const char *server;     /* "Postfix", for people */
+	const char *tested;     /* newest series whose files were tested: "3.7" */
+	uint32_t tested_version;/* the same as a number, patch 0 */
+	const struct place *places; /* in the order in which the server reads them at start */
+	unsigned nplaces;
+	const struct role *roles;
+	unsigned nroles;        /* at most PARTS_MAX */
+	unsigned loose_place;   /* where a file that is explained on its own is taken to lie */
+	const char *hidden;     /* directory below the root where the server never looks, for the lodge */
+	bool inode_in_name;     /* a restored copy has to be the same inode */
+
+	/* Of the installation, all may be NULL. */
+	const char *pid_file;   /* below the root; its lock or its pid tells whether the server runs */
+	const char *const *default_roots;   /* where this server's spool usually is; NULL ends */
+	const char *const *version_command; /* argv that prints the version; NULL ends */
+	const char *const *limit_command;   /* argv that prints record_limit */
+	const char *stop_command, *start_command; /* what the administrator types */
+	const char *wake_command; /* makes the server look at a restored message */
+
+	/* How surely a directory that holds these names is this server's spool:
+	 * bits of evidence, 0 = no. */
+	unsigned (*bid)(const char *const *names, size_t count);
+
+	/* What the file name `path` (below place `place`, with its hash
+	 * directories) is. */
+	struct name (*id_of)(unsigned place, const char *path);
+
+	/* The path below the spool's root of the part `role` of a message `id` that
+	 * lies in `place`, with `depth` levels of hash directories. Returns its
+	 * length, 0 when it does not fit `cap` or the id is invalid. Terminated. */
+	size_t (*path_of)(unsigned place, unsigned role, const char *id, size_t id_len,
+			  unsigned depth, char *buf, size_t cap);
+
+	/* From mode, age and type alone: is the server still writing it? */
+	bool (*in_flight)(unsigned place, const struct part *p, const struct site *s);
+
+	size_t check_scratch;   /* bytes, zeroed before the first call */
+	enum step (*check)(void *scratch, const struct message *m, struct report *r,
+			   struct want *w);
+
+	/* Two files claim the same id: a finding, or nothing. */
+	void (*cross)(const struct sighting *a, const struct sighting *b, struct report *r);
+
+	/* STEP_ROW: one row was filled in, call again. */
+	size_t decode_scratch;
+	enum step (*decode)(void *scratch, const struct message *m, struct row *row,
+			    struct want *w);
+
+	/* STEP_ROW: one run of text was filled in, call again. */
+	size_t body_scratch;
+	enum step (*body)(void *scratch, const struct message *m, struct run *run,
+			  struct want *w);
+
+	/* What the server will say or do when a message comes back. */
+	const char *restore_note;
+};
+
+#define VERSION(major, minor, patch) \
+	((uint32_t)(major) << 16 | (uint32_t)(minor) << 8 | (uint32_t)(patch))
+
+/* Every supported format; NULL ends. The one list that a new server is added to
+ * is in formats.c. */
+extern const struct format *const formats[];
+
+#endif

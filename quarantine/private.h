@@ -1,0 +1,155 @@
+/*
+ * private.h - what the files of the quarantine share among themselves
+ *
+ * file.c      descriptors: open below a root, rename without replacing, sync, digest
+ * escape.c      bytes made printable, and back
+ * plan.c      the plan on disk
+ * manifest.c  what is told to people and programs about an entry
+ * store.c     the store's directories, names of entries
+ * txn.c       the states, and the steps between them
+ * restore.c   the way back; recover.c: what a crash left
+ *
+ * Rules of the house: every file is reached by a held directory descriptor and
+ * one component; no path is put together and handed to the kernel. Functions
+ * return 0 or a negative errno value and then have filled `err` (which may be
+ * NULL) with one sentence.
+ */
+#ifndef QUARANTINE_PRIVATE_H
+#define QUARANTINE_PRIVATE_H
+
+#include "escape.h"
+#include "quarantine.h"
+
+#include <glib.h>
+#include <inttypes.h>
+
+/* Limits, each with its reason. */
+#define Q_ID_MAX 255            /* a queue id is a file name at most */
+#define Q_PARTS_MAX 64          /* two descriptors per part stay far below 1024 */
+#define Q_PATH_MAX 4095         /* PATH_MAX without its NUL */
+#define Q_NAME_MAX 240          /* a name in entries/; leaves room for "~restore" in 255 */
+#define Q_PLAN_MAX (4u << 20)   /* 64 paths of 4095 bytes, each byte escaped as four */
+#define Q_MANIFEST_MAX (256u << 20)
+#define Q_HASH_MAX (UINT64_C(16) << 30) /* a minute of hashing; larger is no mail and would not end */
+#define Q_DEPTH_MAX 2100        /* PATH_MAX / 2 levels, and some */
+
+/* Codes beside plain errno values; txn_outcome() maps them. */
+#define Q_ESTALE (-ESTALE)      /* not the file that was checked any more */
+#define Q_EREFUSED (-ECANCELED) /* nothing failed, but it must not be done */
+
+/* Names in the store. '~' occurs in no escaped id. */
+#define Q_FILE_PLAN "plan"
+#define Q_FILE_RETURN "restore"
+#define Q_FILE_MANIFEST "manifest.json"
+#define Q_FILE_SUMMARY "summary.txt"
+#define Q_DIR_PARTS "parts"
+#define Q_RETURNING "~restore"
+
+struct q_store {
+	int root, entries, inflight;
+	char *path;
+};
+
+/* ---- file.c ---- */
+
+int q_fail(struct q_error *err, int errnum, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+const char *q_tail(const char *path);
+void file_close(int *fd);
+bool file_same_inode(const struct stat *a, const struct stat *b);
+bool file_path_sane(const char *path);
+int file_open_dir(int root, const char *path);
+int file_open_parent(int root, const char *path);
+const char *file_base(const char *path);
+int file_open_regular(int dir, const char *name, struct stat *st_r);
+int file_sync(int fd);
+int file_rename_new(int fromdir, const char *from, int todir, const char *to, bool to_private);
+int file_write(int dir, const char *name, const void *data, size_t len, struct q_error *err);
+int file_read(int dir, const char *name, size_t max, char **data_r, size_t *len_r);
+int file_digest(int fd, char hex[65]);
+
+/* ---- escape.c: escape.h, and ---- */
+
+char *escape_word(const char *bytes, size_t len);
+char *escape_name(const char *bytes, size_t len, size_t max);
+
+/* ---- plan.c ---- */
+
+enum plan_kind { PLAN_MOVE, PLAN_RESTORE };
+
+struct plan_part {
+	char *path, *target, *role;
+	bool checked;
+	struct q_identity identity; /* ctime is not kept: every rename changes it */
+	char sha256[65];
+	/* held while a transaction is at work, else -1 */
+	int dir; /* the parent directory in the spool */
+	int fd;  /* the file itself, opened before it was moved */
+};
+
+struct plan {
+	enum plan_kind kind;
+	char *name;  /* of the entry, and of the lodge in the spool */
+	char *spool; /* absolute */
+	uint64_t root_dev, root_ino;
+	char *hidden; /* NULL: the lodge is parts/ in the store */
+	struct plan_part *parts; /* in the order in which they leave */
+	unsigned nparts;
+};
+
+struct plan *plan_new(unsigned nparts);
+void plan_free(struct plan *plan);
+int plan_write(int dir, const char *file, const struct plan *plan, struct q_error *err);
+int plan_read(int dir, const char *file, struct plan **plan_r, struct q_error *err);
+
+/* ---- manifest.c ---- */
+
+int manifest_write(int dir, const struct q_message *m, const struct plan *plan, time_t now,
+		   struct q_error *err);
+int manifest_read(int dir, json_t **manifest_r, struct q_error *err);
+int manifest_compare(const json_t *manifest, const struct plan_part *part, int fd,
+		     q_say *say, void *arg, struct q_error *err);
+
+/* ---- store.c ---- */
+
+int store_apart(const struct q_store *store, int spool_root, const char *spool,
+		struct q_error *err);
+char *store_name(const char *format, const char *id, size_t id_len, time_t now);
+bool store_name_valid(const char *name);
+int store_private_dir(int fd, const char *what, struct q_error *err);
+
+/* ---- txn.c ---- */
+
+struct txn {
+	const struct q_store *store;
+	struct plan *plan;
+	char *flying; /* name below inflight/, NULL while there is none */
+	int root;     /* the spool; borrowed */
+	int dir;      /* inflight/FLYING, locked by flock */
+	int hidden;   /* the directory that holds lodges in the spool, or -1 */
+	int lodge;    /* where the parts lie while they are not in the spool, or -1 */
+};
+
+/* Where a part is found, seen from one of its two names. */
+enum part_seen {
+	PART_ABSENT,
+	PART_SAME,    /* identity and digest as planned */
+	PART_CHANGED, /* the inode, with other content */
+	PART_FOREIGN, /* something else has the name */
+};
+
+void txn_init(struct txn *t, const struct q_store *store, int root);
+void txn_close(struct txn *t);
+int txn_lock_dir(int dir, int at, const char *name);
+int txn_hold_parents(struct txn *t, struct q_error *err);
+int txn_lodge_open(struct txn *t, bool create, struct q_error *err);
+int txn_lodge_remove(struct txn *t, struct q_error *err);
+int txn_part_out(struct txn *t, struct plan_part *p, struct q_error *err);
+int txn_part_back(struct txn *t, struct plan_part *p, struct q_error *err);
+int txn_part_see(const struct txn *t, int dir, const char *name, struct plan_part *p,
+		 enum part_seen *seen_r, struct q_error *err);
+int txn_remove(struct txn *t, struct q_error *err);
+int txn_publish(struct txn *t, struct q_error *err);
+enum q_outcome txn_outcome(int rc);
+
+#endif

@@ -1,0 +1,115 @@
+/*
+ * quarantine.h - moving messages out of a spool and back
+ *
+ * The module knows files and transactions; it knows no format and no message.
+ * Its states, each recognisable from names on disk alone, are drawn in txn.c.
+ *
+ * Every function that can fail returns 0 or a negative errno value, and fills a
+ * struct q_error with one sentence for people (which file, what to do). `err`
+ * may be NULL. Names, paths and ids are bytes of strangers: sentences and
+ * `say` lines hold them raw.
+ */
+#ifndef QUARANTINE_H
+#define QUARANTINE_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/stat.h>
+
+struct q_error {
+	char text[512]; /* terminated; may hold raw bytes of file names: escape before printing */
+};
+
+struct q_store; /* an open store */
+
+/* What a file was when its bytes were checked. A part is moved only while all
+ * of it still holds. */
+struct q_identity {
+	uint64_t dev, ino, size;
+	struct timespec mtime, ctime;
+};
+
+struct q_part {
+	const char *path;  /* below the spool's root, no "..", no leading "/" */
+	const char *role;  /* the format's word: "message", "defer log" */
+	bool checked;      /* identity is valid and has to match; otherwise the part moves if it is there */
+	struct q_identity identity;
+};
+
+/* One message to be moved. All pointers stay the caller's. */
+struct q_message {
+	int root;               /* descriptor of the spool's root directory; opened for reading, not O_PATH */
+	const char *spool;      /* its absolute path, for the manifest and for restore */
+	const char *format;     /* "postfix"; at most 32 bytes */
+	const char *hidden;     /* directory below the root that may hold lodges when the store is on another
+	                         * file system; made when missing, its parent is not; NULL = none */
+	bool inode_in_name;     /* never to be drained by copy */
+	const char *id;
+	size_t id_len;          /* 1..255 */
+	const struct q_part *parts; /* in the order in which they leave the spool */
+	unsigned nparts;        /* 1..64 */
+	const char *reason;     /* one line; may be NULL */
+	json_t *findings;       /* array, goes into the manifest as it is; may be NULL */
+	json_t *envelope;       /* object, likewise; may be NULL */
+};
+
+enum q_outcome {
+	Q_MOVED,     /* out of the spool, published in the store (or, for q_restore, back in the spool);
+	              * err->text is empty, or a warning */
+	Q_CHANGED,   /* a part is not the file that was checked any more; nothing moved */
+	Q_REFUSED,   /* something forbids it; nothing moved */
+	Q_FAILED,    /* an operational error; undone, or left to q_recover() as the sentence then says */
+};
+
+/* Open the store at `path` (absolute); `create` makes it, 0700, when it is missing (not its parents).
+ * Refuses a store that is a symlink, not owned by the effective user, or writable by others.
+ * Takes no lock. -ENOENT: there is no store, so nothing is quarantined. */
+int q_store_open(const char *path, bool create, struct q_store **store_r, struct q_error *err);
+void q_store_close(struct q_store *store);
+
+/* One acting run per spool: flock on the root directory's descriptor, waiting at most
+ * `wait_ms`. -EWOULDBLOCK when another run holds it. Released by closing `root`
+ * or with q_unlock(). */
+int q_lock(int root, int wait_ms, struct q_error *err);
+void q_unlock(int root);
+
+/* Move one message. The caller holds q_lock(). On Q_MOVED entry_r holds the name of the
+ * entry (free() it). Refuses a store that lies in the spool or above it. */
+enum q_outcome q_move(struct q_store *store, const struct q_message *m, char **entry_r,
+		      struct q_error *err);
+
+/* Finish or undo every transaction in flight that concerns the spool at this path,
+ * whose q_lock() the caller holds. NULL: every spool that no other run has
+ * locked; the caller then holds no lock itself. Idempotent; transactions
+ * that another process is at work on are left alone. Returns how many were
+ * finished or undone, or, after having tried all, the negative errno value of
+ * the first that could not be. `say` (may be NULL) is told one line for each. */
+typedef void q_say(void *arg, const char *line);
+int q_recover(struct q_store *store, const char *spool, q_say *say, void *arg,
+	      struct q_error *err);
+
+/* Names of the entries, oldest first, as a NULL-terminated vector (g_strfreev).
+ * Reads one directory and nothing else. */
+int q_entries(struct q_store *store, char ***names_r, struct q_error *err);
+
+/* The manifest of an entry (json_decref). -EBADMSG when it cannot be read. */
+int q_manifest(struct q_store *store, const char *entry, json_t **manifest_r, struct q_error *err);
+
+/* The one entry that `word` names: its name, or a queue id (as bytes, or escaped as
+ * reports print it) that only one entry has. -ENOENT, -ENOTUNIQ. free() the
+ * result. Reads no manifest. */
+int q_find(struct q_store *store, const char *word, char **entry_r, struct q_error *err);
+
+/* Put the message back where it was: same path, name, owner, mode and times; the last part to
+ * leave comes back first. Q_REFUSED when the name is taken, the directory is
+ * gone or the entry is damaged. The entry disappears from the store. The caller
+ * holds q_lock() on `root`, the spool named in the manifest. */
+enum q_outcome q_restore(struct q_store *store, const char *entry, int root,
+			 struct q_error *err);
+
+/* Do manifest and content of the entry agree? `say` is told each difference;
+ * returns their number, 0 = sound, or a negative errno value. */
+int q_verify(struct q_store *store, const char *entry, q_say *say, void *arg, struct q_error *err);
+
+#endif

@@ -1,0 +1,162 @@
+/*
+ * act.c - what decide() planned, handed to the quarantine
+ *
+ * Holds the spool's lock while it moves, finishes earlier interrupted moves
+ * first, and tells for each message what came of it. It opens no queue file
+ * itself: the quarantine compares identity and bytes.
+ */
+#include "config.h"
+
+#include "act.h"
+
+#include "beneath.h"
+#include "bounds.h"
+#include "output.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+/* The companions that lie beside a message, in the order of its roles. */
+static unsigned companions(const struct spool *spool, const struct outcome *o, struct q_part *parts,
+			   char paths[][PATH_MAX])
+{
+	const struct format *f = spool->format;
+	unsigned count = 0;
+
+	for (unsigned role = 1; role < f->nroles; role++)
+		for (unsigned depth = 0; depth <= DEPTH_MAX; depth++) {
+			char *path = paths[count];
+			int fd;
+
+			if (f->path_of(o->place, role, o->id, strlen(o->id), depth, path, PATH_MAX) == 0)
+				break;
+			fd = open_beneath(spool->root, path, O_PATH);
+			if (fd < 0)
+				continue;
+			close(fd);
+			parts[count++] = (struct q_part){ .path = path, .role = f->roles[role].name };
+			break;
+		}
+	return count;
+}
+
+enum q_outcome act_move(const struct spool *spool, struct q_store *store, struct outcome *o,
+			const char *reason, json_t *findings, json_t *envelope,
+			struct q_error *err)
+{
+	const struct place *place = &spool->format->places[o->place];
+	char (*paths)[PATH_MAX] = g_malloc(sizeof *paths * PARTS_MAX);
+	struct q_part parts[PARTS_MAX + 1];
+	struct q_message m = {
+		.root = spool->root, .spool = spool->path, .format = spool->format->name,
+		.hidden = spool->format->hidden, .inode_in_name = spool->format->inode_in_name,
+		.id = o->id, .id_len = strlen(o->id), .parts = parts, .reason = reason,
+		.findings = findings, .envelope = envelope,
+	};
+	enum q_outcome done = Q_REFUSED;
+
+	parts[0] = (struct q_part){
+		.path = o->path, .role = spool->format->roles[0].name, .checked = true,
+		.identity = { o->facts.dev, o->facts.ino, o->facts.size, o->facts.mtime, o->facts.ctime },
+	};
+	m.nparts = 1 + companions(spool, o, parts + 1, paths);
+	/* Asked again here, just before the move: it may have been started meanwhile. */
+	if (place->lock == MOVE_STOPPED && spool_running(spool) != SERVER_STOPPED)
+		snprintf(err->text, sizeof err->text,
+			 "server-running: %s/ may be touched only while the server is stopped",
+			 place->name);
+	else
+		done = q_move(store, &m, &o->entry, err);
+	g_free(paths);
+	return done;
+}
+
+static void move_one(struct scan *scan, struct q_store *store, struct outcome *o)
+{
+	static const enum action actions[] = { [Q_MOVED] = ACTION_MOVED, [Q_CHANGED] = ACTION_REFUSED,
+					       [Q_REFUSED] = ACTION_REFUSED,
+					       [Q_FAILED] = ACTION_FAILED };
+	struct q_error err = { "" };
+	g_autofree char *reason = g_strdup_printf("spoolck scan: %s",
+						  finding_def(outcome_worst(o)->id)->name);
+	json_t *findings = json_findings(scan, o);
+	json_t *envelope = json_envelope(o);
+
+	o->action = actions[act_move(scan->spool, store, o, reason, findings, envelope, &err)];
+	if (o->action == ACTION_MOVED)
+		scan->tally.moved++;
+	else
+		o->reason = g_strdup(err.text);
+	json_decref(findings);
+	json_decref(envelope);
+}
+
+/* Every planned move ends the same way. */
+static void all_failed(struct scan *scan, const char *reason)
+{
+	for (guint i = 0; i < scan->outcomes->len; i++) {
+		struct outcome *o = scan->outcomes->pdata[i];
+
+		if (o->action != ACTION_PLANNED)
+			continue;
+		o->action = ACTION_FAILED;
+		o->reason = g_strdup(reason);
+	}
+}
+
+static void note(void *arg, const char *line)
+{
+	struct scan *scan = arg;
+
+	g_ptr_array_add(scan->notes, g_strdup(line));
+}
+
+void act_recover(struct scan *scan)
+{
+	struct q_error err = { "" };
+	struct q_store *store;
+	int root = scan->spool->root;
+
+	if (scan->options->policy == MOVE_NOTHING || scan->spool->network)
+		return;
+	if (q_store_open(scan->options->store, false, &store, &err) < 0)
+		return; /* no store: nothing is in flight; a bad one is told when it is needed */
+	if (q_lock(root, LOCK_WAIT_MS, &err) < 0 ||
+	    q_recover(store, scan->spool->path, note, scan, &err) < 0) {
+		note(scan, err.text);
+		scan->failed = true;
+	}
+	q_unlock(root);
+	q_store_close(store);
+}
+
+void act(struct scan *scan)
+{
+	struct q_error err = { "" };
+	struct q_store *store = NULL;
+	int root = scan->spool->root;
+	bool planned = false;
+
+	for (guint i = 0; i < scan->outcomes->len; i++)
+		planned |= ((struct outcome *)scan->outcomes->pdata[i])->action == ACTION_PLANNED;
+	if (!planned)
+		return;
+	if (q_store_open(scan->options->store, true, &store, &err) < 0 ||
+	    q_lock(root, LOCK_WAIT_MS, &err) < 0) {
+		all_failed(scan, err.text);
+		q_store_close(store);
+		return;
+	}
+	for (guint i = 0; i < scan->outcomes->len; i++) {
+		struct outcome *o = scan->outcomes->pdata[i];
+
+		if (o->action == ACTION_PLANNED)
+			move_one(scan, store, o);
+	}
+	q_unlock(root);
+	q_store_close(store);
+}

@@ -1,0 +1,73 @@
+/*
+ * bounds.h - every limit of the scanner, with its reason
+ */
+#ifndef BOUNDS_H
+#define BOUNDS_H
+
+#include "format.h"
+
+/* Names that travel together from the coordinator to a lane: few enough that
+ * both cores stay busy to the end, many enough that a wake-up costs nothing. */
+#define JOB_NAMES_MAX 256
+#define JOB_BYTES_MAX 32768
+
+/* Messages that are checked in one go, and the bytes of theirs that are read
+ * before the worker is woken: they should still be in the cache. */
+#define BATCH_MAX 128
+#define BATCH_BYTES (512u << 10)
+
+/* Lane memory: one whole part of the largest size, or one batch and a bit. Only
+ * touched pages count. */
+#define LANE_BYTES (WHOLE_MAX + (2u << 20))
+
+/* A frame between processes. The kernel's default for a local socket buffer is
+ * 208 KiB; several frames should fit. */
+#define FRAME_MAX 65536
+
+/* Answer of a worker about one message: REPORT_MAX findings with all texts full
+ * need less than half of it. */
+#define ANSWER_MAX 16384
+
+/* A worker serves so many messages, then a fresh one takes its place: damage
+ * that one message does to it does not last. */
+#define WORKER_MESSAGES 20000
+
+/* A worker has this long for one batch or one window, in milliseconds. A
+ * healthy batch takes about one. */
+#ifndef WORKER_DEADLINE_MS
+#define WORKER_DEADLINE_MS 10000
+#endif
+
+/* A reader that says nothing for so long hangs in the file system. */
+#define READER_DEADLINE_MS 30000
+
+/* Bytes that a stream part may cost, as a multiple of its size plus a constant:
+ * a chain of pointers must not make us read a file ten thousand times. */
+#define STREAM_FACTOR 4
+#define STREAM_EXTRA (64ull << 20)
+
+/* Worker's stack; parsers need a few KiB (t/purity.t prints how much). */
+#define WORKER_STACK (1u << 20)
+
+/* What a worker may allocate, CPU seconds in its life. */
+#define WORKER_MEMORY (256u << 20)
+#define WORKER_CPU_SECONDS 300
+
+/* Lanes: one per core, but a host with 64 cores does not need 64. */
+#define LANES_MAX 16
+
+/* Hash directories are followed this deep at most. */
+#define DEPTH_MAX 8
+
+/* The unattended brake: this many messages, this share of the spool. */
+#define BRAKE_MESSAGES 10
+#define BRAKE_SHARE 10 /* percent */
+
+/* The brake for every run: more than so many messages AND more than a third of
+ * the spool with the same finding is taken for our own error. */
+#define BRAKE_SAME 3
+
+/* A log of a message that is gone is stale only after this many seconds. */
+#define STALE_LOG_SECONDS 3600
+
+#endif

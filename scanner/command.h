@@ -1,0 +1,42 @@
+/*
+ * command.h - the verbs of the command line and what they share
+ */
+#ifndef COMMAND_H
+#define COMMAND_H
+
+#include "scan.h"
+
+/* Options that every verb understands, after parsing. */
+struct common {
+	char *store;          /* absolute path */
+	bool json, quiet, all;
+	unsigned jobs;        /* lanes */
+};
+
+/* Each verb gets the words behind it, NULL-terminated, argv[0] being the verb, and
+ * returns the exit status. */
+int command_scan(char **argv);
+int command_explain(char **argv);
+int command_quarantine(char **argv);
+int command_spools(char **argv);
+int command_findings(char **argv);
+
+/* Parse `argv` with the common options and `own` (GOptionEntry[] or NULL). Returns what is not
+ * an option (g_strfreev), argv[0] left out; on an error or --help it says so and exits. */
+char **command_options(char **argv, const char *summary, const GOptionEntry *own,
+		       struct common *common);
+
+/* Wrong words on the command line: a sentence on standard error; EXIT_USAGE. */
+int command_usage(const char *format, ...) G_GNUC_PRINTF(1, 2);
+
+/* Something failed: a sentence on standard error, escaped; EXIT_FAILED. */
+int command_failed(const char *format, ...) G_GNUC_PRINTF(1, 2);
+
+/* Start the zygote and prove that a worker can be had; exits with EXIT_FAILED and a sentence
+ * when not: there is no way to go on without the sandbox. */
+int command_zygote(void);
+
+/* "30s", "5m", "2h" or plain seconds in microseconds; -1 when it is none of these. */
+gint64 command_duration(const char *text);
+
+#endif

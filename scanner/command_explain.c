@@ -1,0 +1,298 @@
+/*
+ * command_explain.c - `spoolck explain FILE|SPOOL:ID`
+ *
+ * Two questions to a lane: what is wrong (check), and what is in the file
+ * (decode). The rows are printed as they arrive, so that a message of any size
+ * costs no memory; findings stand under the row that they are about.
+ */
+#include "config.h"
+
+#include "command.h"
+#include "escape.h"
+#include "lanes.h"
+#include "output.h"
+#include "wire.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct explain {
+	struct scan scan;           /* for the writers: spool and options */
+	struct outcome *outcome;
+	struct report report;
+	bool shown[REPORT_MAX];
+	bool json, colour, failed;
+};
+
+/* --- Which message ------------------------------------------------------------ */
+
+/* The place that a path below the root lies in, with the levels between; -1 = in none. */
+static int place_of(const struct format *f, const char *path, unsigned *depth_r)
+{
+	for (unsigned p = 0; p < f->nplaces; p++) {
+		size_t n = strlen(f->places[p].name);
+
+		if (strncmp(path, f->places[p].name, n) != 0 || path[n] != '/')
+			continue;
+		*depth_r = 0;
+		for (const char *s = path + n + 1; *s != '\0'; s++)
+			*depth_r += *s == '/';
+		return (int)p;
+	}
+	return -1;
+}
+
+/* A file on its own, in no spool that is known: its directory stands for one. */
+static struct spool *loose(const char *arg, char **below_r)
+{
+	const char *colon = strchr(arg, ':');
+	int index = colon != NULL ? format_by_name(arg, (size_t)(colon - arg)) : -1;
+	const char *path = index >= 0 ? colon + 1 : arg;
+	g_autofree char *dir = g_path_get_dirname(path);
+	g_autofree char *typed = g_strdup_printf("%s:%s", formats[index >= 0 ? index : 0]->name, dir);
+	g_autofree char *error = NULL;
+
+	*below_r = g_path_get_basename(path);
+	return spool_open(typed, &error);
+}
+
+/* The argument's spool and the message's path below its root. NULL after saying why. */
+static struct spool *find(const char *arg, char **path_r)
+{
+	const char *colon = strchr(arg, ':');
+	bool typed = colon != NULL && format_by_name(arg, (size_t)(colon - arg)) >= 0;
+	const char *path = typed ? colon + 1 : arg;
+	g_autofree char *error = NULL;
+	struct spool *spool;
+	struct stat st;
+
+	if (lstat(path, &st) == 0) {
+		spool = spool_above(arg, path_r);
+		if (spool == NULL)
+			spool = loose(arg, path_r);
+		if (spool == NULL)
+			command_failed("%s: cannot open its directory", arg);
+		return spool;
+	}
+	colon = strrchr(arg, ':');
+	if (colon == NULL || colon[1] == '\0') {
+		command_failed("%s: %s; give a FILE, or SPOOL:ID", arg, g_strerror(errno));
+		return NULL;
+	}
+	g_autofree char *name = g_strndup(arg, (gsize)(colon - arg));
+	spool = spool_open(name, &error);
+	if (spool == NULL) {
+		command_failed("%s: %s", name, error);
+		return NULL;
+	}
+	struct outcome *o = spool_locate(spool, colon + 1);
+	if (o == NULL) {
+		command_failed("%s: no message with this queue id in %s", colon + 1, spool->path);
+		spool_close(spool);
+		return NULL;
+	}
+	*path_r = g_steal_pointer(&o->path);
+	outcome_free(o);
+	return spool;
+}
+
+/* --- Rows ----------------------------------------------------------------------- */
+
+static void put(const struct text *t)
+{
+	g_autofree char *s = escape_eyes(t->bytes, t->len);
+
+	fputs(s, stdout);
+}
+
+static void put_finding(struct explain *x, unsigned index)
+{
+	const struct finding *f = &x->report.findings[index];
+	const struct finding_def *def = finding_def(f->id);
+
+	x->shown[index] = true;
+	printf("%s  ^^^ %s at byte %" PRIu64, x->colour ? "\033[1;31m" : "",
+	       severity_name(f->severity), f->offset);
+	if (f->field.len > 0) {
+		fputs(", ", stdout);
+		put(&f->field);
+	}
+	printf(": %s", def->text);
+	if (f->expected.len > 0) {
+		fputs("; expected ", stdout);
+		put(&f->expected);
+	}
+	if (f->found.len > 0) {
+		fputs("; found \"", stdout);
+		put(&f->found);
+		putchar('"');
+	}
+	printf("  [%s]%s\n", def->name, x->colour ? "\033[0m" : "");
+}
+
+static void put_row(const struct row *row)
+{
+	printf("%10" PRIu64 " %8" PRIu64 "  %*s", row->offset, row->length, row->depth * 2, "");
+	put(&row->kind);
+	if (row->detail.len > 0) {
+		int pad = 18 - row->depth * 2 - row->kind.len;
+
+		printf("%*s", pad > 2 ? pad : 2, "");
+		put(&row->detail);
+	}
+	if (row->has_target)
+		printf("  --> %" PRIu64, row->target);
+	putchar('\n');
+}
+
+static void put_row_json(const struct row *row)
+{
+	g_autofree char *kind = escape_json(row->kind.bytes, row->kind.len);
+	g_autofree char *detail = escape_json(row->detail.bytes, row->detail.len);
+	json_t *j = json_pack("{s:s,s:i,s:I,s:I,s:s,s:s,s:i}", "event", "row", "part", row->part,
+			      "offset", (json_int_t)row->offset, "length", (json_int_t)row->length,
+			      "kind", kind, "detail", detail, "depth", row->depth);
+
+	if (row->has_target)
+		json_object_set_new(j, "target", json_integer((json_int_t)row->target));
+	json_dumpf(j, stdout, JSON_COMPACT | JSON_ENSURE_ASCII);
+	putchar('\n');
+	json_decref(j);
+}
+
+static void on_row(struct explain *x, const struct row *row)
+{
+	if (x->json) {
+		put_row_json(row);
+		return;
+	}
+	put_row(row);
+	for (unsigned i = 0; i < x->report.count; i++) {
+		const struct finding *f = &x->report.findings[i];
+
+		if (!x->shown[i] && f->part == row->part && f->offset >= row->offset &&
+		    f->offset < row->offset + MAX(row->length, 1))
+			put_finding(x, i);
+	}
+}
+
+static void on_result(void *arg, const struct lane_job *job, const char *name,
+		      const struct lane_result *res, const char *path, const uint8_t *answer)
+{
+	struct explain *x = arg;
+	struct row row;
+
+	(void)job, (void)name, (void)path;
+	x->outcome->facts = res->facts;
+	switch ((enum lane_status)res->status) {
+	case LANE_REPORT:
+		if (wire_get_report(answer, res->answer_len, &x->report))
+			return;
+		break;
+	case LANE_ROW:
+		if (wire_get_row(answer, res->answer_len, &row))
+			on_row(x, &row);
+		return;
+	case LANE_ROWS_END:
+		return;
+	case LANE_UNCHECKED:
+		x->outcome->why = res->why;
+		x->outcome->error = res->error;
+		x->outcome->offset = res->offset;
+		break;
+	default:
+		x->outcome->why = UNCHECKED_OPEN;
+		x->outcome->error = res->status == LANE_FOREIGN ? EINVAL : ENOENT;
+		break;
+	}
+	x->failed = true;
+}
+
+/* --- The command ------------------------------------------------------------------ */
+
+static void ask(struct lanes *lanes, const struct outcome *o, unsigned depth, enum lane_verb verb)
+{
+	struct lane_job job = { .place = (uint8_t)o->place, .depth = (uint8_t)depth,
+				.verb = (uint8_t)verb, .force = true };
+	g_autofree char *dir = g_path_get_dirname(o->path);
+	const char *base = strrchr(o->path, '/');
+
+	lanes_submit_one(lanes, job, dir, base != NULL ? base + 1 : o->path);
+	lanes_drain(lanes);
+}
+
+static int finish(struct explain *x)
+{
+	struct outcome *o = x->outcome;
+
+	if (x->failed) {
+		g_autofree char *why = unchecked_text(o);
+
+		return command_failed("%s/%s: %s", x->scan.spool->path, o->path, why);
+	}
+	for (unsigned i = 0; i < x->report.count && !x->json; i++)
+		if (!x->shown[i])
+			put_finding(x, i);
+	if (!x->json && x->report.count == 0)
+		puts("No finding: the message is sound.");
+	for (unsigned i = 0; i < x->report.count; i++) {
+		if (x->json)
+			json_dumpf(json_finding(&x->scan, o, &x->report.findings[i]), stdout,
+				   JSON_COMPACT | JSON_ENSURE_ASCII);
+		if (x->json)
+			putchar('\n');
+		else if (i == 0)
+			printf("\n%s\n%s\n", finding_def(outcome_worst(o)->id)->server,
+			       finding_def(outcome_worst(o)->id)->todo);
+	}
+	for (unsigned i = 0; i < x->report.count; i++)
+		if (x->report.findings[i].severity == SEV_CORRUPT)
+			return EXIT_LEFT;
+	return 0;
+}
+
+int command_explain(char **argv)
+{
+	struct common common;
+	g_auto(GStrv) names = command_options(argv, "FILE|SPOOL:ID - annotated listing of one message",
+					      NULL, &common);
+	struct explain x = { .json = common.json };
+	struct outcome outcome = { .id = NULL };
+	struct lane_config config;
+	struct lanes *lanes;
+	unsigned depth = 0;
+	int place, error, zygote, status;
+
+	if (names[0] == NULL || names[1] != NULL)
+		return command_usage("explain: one FILE or SPOOL:ID");
+	zygote = command_zygote();
+	x.scan.spool = find(names[0], &outcome.path);
+	if (x.scan.spool == NULL)
+		return EXIT_FAILED;
+	place = place_of(x.scan.spool->format, outcome.path, &depth);
+	outcome.place = place >= 0 ? (unsigned)place : x.scan.spool->format->loose_place;
+	outcome.id = g_path_get_basename(outcome.path);
+	outcome.report = &x.report;
+	x.outcome = &outcome;
+	x.colour = isatty(STDOUT_FILENO) && g_getenv("NO_COLOR") == NULL;
+	config = (struct lane_config){ x.scan.spool->format, x.scan.spool->format_index,
+				       x.scan.spool->site, x.scan.spool->root, zygote };
+	lanes = lanes_open(&config, 1, on_result, &x, &error);
+	if (lanes == NULL)
+		return command_failed("cannot start a reader: %s", g_strerror(error));
+	if (!common.json)
+		printf("%10s %8s  %-16s  %s\n", "offset", "bytes", "record", "value");
+	ask(lanes, &outcome, depth, VERB_CHECK);
+	if (!x.failed)
+		ask(lanes, &outcome, depth, VERB_DECODE);
+	lanes_close(lanes);
+	status = finish(&x);
+	g_free(outcome.path);
+	g_free(outcome.id);
+	spool_close(x.scan.spool);
+	return status;
+}

@@ -1,0 +1,171 @@
+/*
+ * command_scan.c - `spoolck scan`
+ */
+#include "config.h"
+
+#include "command.h"
+#include "output.h"
+#include "progress.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static struct {
+	gboolean none, fatal, corrupt, unattended;
+	char *quarantine, *budget, *max_move, *fail_on;
+} given;
+
+static const GOptionEntry entries[] = {
+	{ "no-action", 'n', 0, G_OPTION_ARG_NONE, &given.none, "Move nothing (default)", NULL },
+	{ "preen", 'p', 0, G_OPTION_ARG_NONE, &given.fatal,
+	  "Move only what stops or endangers the service", NULL },
+	{ "yes", 'y', 0, G_OPTION_ARG_NONE, &given.corrupt, "Move every corrupt message", NULL },
+	{ "quarantine", 0, 0, G_OPTION_ARG_STRING, &given.quarantine, "The same as -n, -p, -y",
+	  "none|fatal|corrupt" },
+	{ "budget", 0, 0, G_OPTION_ARG_STRING, &given.budget, "Stop looking after this time",
+	  "TIME" },
+	{ "max-move", 0, 0, G_OPTION_ARG_STRING, &given.max_move,
+	  "Move at most N messages; none: without any brake", "N|none" },
+	{ "unattended", 0, 0, G_OPTION_ARG_NONE, &given.unattended,
+	  "Nobody watches: smaller brake, only tested server versions", NULL },
+	{ "fail-on", 0, 0, G_OPTION_ARG_STRING, &given.fail_on,
+	  "What sets exit bit 4 (corrupt)", "corrupt|suspect" },
+	G_OPTION_ENTRY_NULL
+};
+
+/* -n, -p, -y and --quarantine: one of them. */
+static enum policy policy(void)
+{
+	static const char *const words[] = { "none", "fatal", "corrupt" };
+	int count = given.none + given.fatal + given.corrupt + (given.quarantine != NULL);
+
+	if (count > 1)
+		exit(command_usage("-n, -p, -y and --quarantine exclude each other"));
+	for (unsigned i = 0; given.quarantine != NULL && i < G_N_ELEMENTS(words); i++)
+		if (strcmp(given.quarantine, words[i]) == 0)
+			return (enum policy)i;
+	if (given.quarantine != NULL)
+		exit(command_usage("--quarantine %s: none, fatal or corrupt", given.quarantine));
+	return given.corrupt ? MOVE_CORRUPT : given.fatal ? MOVE_FATAL : MOVE_NOTHING;
+}
+
+static struct scan_options options(const struct common *common)
+{
+	struct scan_options o = { .policy = policy(), .brake = true, .all = common->all,
+				  .unattended = given.unattended, .lanes = common->jobs,
+				  .store = common->store };
+
+	if (given.budget != NULL) {
+		gint64 budget = command_duration(given.budget);
+
+		if (budget <= 0)
+			exit(command_usage("--budget %s: a time such as 30s, 5m or 2h", given.budget));
+		o.deadline = g_get_monotonic_time() + budget;
+	}
+	if (given.max_move != NULL && strcmp(given.max_move, "none") == 0) {
+		o.brake = false;
+	} else if (given.max_move != NULL) {
+		guint64 n;
+
+		if (!g_ascii_string_to_unsigned(given.max_move, 10, 1, G_MAXUINT, &n, NULL))
+			exit(command_usage("--max-move %s: a number from 1, or none", given.max_move));
+		o.max_move = (unsigned)n;
+	}
+	if (given.fail_on != NULL && strcmp(given.fail_on, "suspect") == 0)
+		o.fail_on_suspect = true;
+	else if (given.fail_on != NULL && strcmp(given.fail_on, "corrupt") != 0)
+		exit(command_usage("--fail-on %s: corrupt or suspect", given.fail_on));
+	return o;
+}
+
+static void on_signal(int sig)
+{
+	(void)sig;
+	scan_cancelled = 1;
+}
+
+/* Stop in good order: no name more is handed out, what is being moved is finished. */
+static void catch_signals(void)
+{
+	struct sigaction action = { .sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND };
+
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+	signal(SIGPIPE, SIG_IGN);
+}
+
+/* The spools named on the command line, or those of the host. */
+static GPtrArray *open_spools(char **names, const struct output *out, struct totals *totals)
+{
+	GPtrArray *spools = g_ptr_array_new_with_free_func((GDestroyNotify)spool_close);
+	g_auto(GStrv) host = *names == NULL ? spool_host() : NULL;
+
+	if (host != NULL && *host == NULL) {
+		out->error("host", "no spool of a known server is on this host; name one: spoolck "
+				   "scan PATH");
+		totals->exit |= EXIT_FAILED;
+	}
+	for (char **name = host != NULL ? host : names; *name != NULL; name++) {
+		g_autofree char *error = NULL;
+		struct spool *spool = spool_open(*name, &error);
+
+		if (spool != NULL) {
+			g_ptr_array_add(spools, spool);
+			continue;
+		}
+		out->error(*name, error);
+		totals->exit |= EXIT_FAILED;
+	}
+	return spools;
+}
+
+static void add_up(struct totals *totals, const struct scan *scan)
+{
+	totals->tally.messages += scan->tally.messages;
+	totals->tally.moved += scan->tally.moved;
+	totals->tally.bytes += scan->tally.bytes;
+	for (unsigned v = 0; v < VERDICT_COUNT; v++)
+		totals->tally.verdicts[v] += scan->tally.verdicts[v];
+	totals->exit |= scan_exit(scan);
+}
+
+int command_scan(char **argv)
+{
+	struct common common;
+	g_auto(GStrv) names = command_options(argv, "[SPOOL...] - examine mail spools", entries,
+					      &common);
+	struct scan_options opt = options(&common);
+	const struct output *out = common.json ? &output_json : &output_text;
+	struct totals totals = { .exit = 0 };
+	gint64 start = g_get_monotonic_time();
+	GPtrArray *spools;
+
+	output_text_options(isatty(STDOUT_FILENO) && getenv("NO_COLOR") == NULL, common.quiet,
+			    common.all);
+	if (common.json || common.quiet)
+		progress_disable();
+	opt.zygote = command_zygote(); /* before any mail is read */
+	catch_signals();
+	spools = open_spools(names, out, &totals);
+	out->start((struct spool *const *)spools->pdata, spools->len);
+	for (guint i = 0; i < spools->len && !scan_cancelled; i++) {
+		struct scan *scan = scan_run(spools->pdata[i], &opt, out->passing, NULL);
+
+		out->scan(scan);
+		add_up(&totals, scan);
+		scan_free(scan);
+	}
+	totals.spools = spools->len;
+	totals.seconds = (double)(g_get_monotonic_time() - start) / G_USEC_PER_SEC;
+	if (scan_cancelled)
+		totals.exit |= EXIT_CANCELLED;
+	if (spools->len > 0 || common.json)
+		out->summary(&totals);
+	g_ptr_array_free(spools, TRUE);
+	if (fflush(stdout) != 0 || ferror(stdout))
+		return totals.exit | EXIT_FAILED;
+	return totals.exit;
+}

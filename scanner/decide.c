@@ -1,0 +1,125 @@
+/*
+ * decide.c - from verdicts to what is moved
+ *
+ * Pure: no system call, no file. Only VERDICT_CORRUPT can be planned; what
+ * holds a move back is said in `reason`, and once for the whole run in the notes.
+ */
+#include "config.h"
+
+#include "scan.h"
+
+#include <string.h>
+
+/* Does the policy want this message out? */
+static bool wanted(const struct outcome *o, enum policy policy)
+{
+	if (o->verdict != VERDICT_CORRUPT || o->id == NULL)
+		return false;
+	switch (policy) {
+	case MOVE_NOTHING:
+		return false;
+	case MOVE_FATAL:
+		return o->impact == IMPACT_SERVER_STOPS || o->impact == IMPACT_SERVER_DELETES;
+	case MOVE_CORRUPT:
+		return true;
+	}
+	return false;
+}
+
+/* What forbids any move in this spool, or NULL. */
+static const char *forbidden(const struct scan *scan)
+{
+	const struct spool *s = scan->spool;
+
+	if (s->network)
+		return "the spool is on a network file system, where another host may use it";
+	if (scan->cut_short)
+		return "the scan was cut short";
+	if (scan->options->unattended && s->site.version >> 8 > s->format->tested_version >> 8)
+		return "this server is newer than the newest that the checks were tested with; "
+		       "unattended runs move nothing";
+	return NULL;
+}
+
+static void refuse(struct outcome *o, const char *reason)
+{
+	o->action = ACTION_REFUSED;
+	o->reason = g_strdup(reason);
+}
+
+/* Too many messages with one and the same finding look like an error of ours. */
+static void brake_same(struct scan *scan)
+{
+	guint same[F_COUNT] = { 0 };
+
+	for (guint i = 0; i < scan->outcomes->len; i++) {
+		const struct outcome *o = scan->outcomes->pdata[i];
+
+		if (o->verdict == VERDICT_CORRUPT)
+			same[outcome_worst(o)->id]++;
+	}
+	for (guint i = 0; i < scan->outcomes->len; i++) {
+		struct outcome *o = scan->outcomes->pdata[i];
+		guint n = o->action == ACTION_PLANNED ? same[outcome_worst(o)->id] : 0;
+
+		if (n > BRAKE_SAME && (guint64)n * 3 > scan->tally.messages)
+			refuse(o, "brake: over a third of the spool has the same finding, which may be "
+				  "our error; --max-move none overrides");
+	}
+}
+
+/* How many an unattended run, or the operator's number, allows. */
+static guint64 limit(const struct scan *scan)
+{
+	guint64 share = scan->tally.messages * BRAKE_SHARE / 100;
+
+	if (scan->options->max_move > 0)
+		return scan->options->max_move;
+	if (!scan->options->unattended)
+		return G_MAXUINT64;
+	return CLAMP(share, 1, BRAKE_MESSAGES);
+}
+
+static void brake_count(struct scan *scan)
+{
+	guint64 planned = 0, max = limit(scan);
+
+	for (guint i = 0; i < scan->outcomes->len; i++)
+		planned += ((struct outcome *)scan->outcomes->pdata[i])->action == ACTION_PLANNED;
+	if (planned <= max)
+		return;
+	for (guint i = 0; i < scan->outcomes->len; i++) {
+		struct outcome *o = scan->outcomes->pdata[i];
+
+		if (o->action == ACTION_PLANNED)
+			refuse(o, "brake: more messages than one run may move; look first, then "
+				  "--max-move N or none");
+	}
+}
+
+void decide(struct scan *scan)
+{
+	const char *no = forbidden(scan);
+	bool any = false;
+
+	for (guint i = 0; i < scan->outcomes->len; i++) {
+		struct outcome *o = scan->outcomes->pdata[i];
+		const struct place *place = &scan->spool->format->places[o->place];
+
+		if (!wanted(o, scan->options->policy))
+			continue;
+		any = true;
+		if (no != NULL)
+			refuse(o, no);
+		else if (place->lock == MOVE_STOPPED && scan->spool->running != SERVER_STOPPED)
+			refuse(o, "server-running: this place may be touched only while the server is stopped");
+		else
+			o->action = ACTION_PLANNED;
+	}
+	if (any && no != NULL)
+		g_ptr_array_add(scan->notes, g_strdup_printf("Nothing is moved: %s.", no));
+	if (scan->options->brake) {
+		brake_same(scan);
+		brake_count(scan);
+	}
+}

@@ -1,0 +1,350 @@
+/*
+ * lane.c - the reader's life
+ *
+ * Promises: looks at no byte of a message; every name of a job gets exactly one
+ * result, whatever the worker does. It may run as root, so what the worker says
+ * is read with suspicion (wire.c). When its channel to the coordinator fails it
+ * exits.
+ *
+ * The flow: name -> slot_load() into lane memory -> a full batch, or the end of
+ * the job -> ask() the worker -> results. When a batch goes wrong its unanswered
+ * messages are asked about one at a time, so that only the guilty one stays
+ * unchecked.
+ */
+#include "config.h"
+
+#include "lane.h"
+
+#include "beneath.h"
+#include "bounds.h"
+#include "hire.h"
+#include "lanemem.h"
+#include "slot.h"
+#include "wire.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static struct reader {
+	struct lane_config config;
+	int coordinator;
+	struct lane_job job;
+	struct slot_source source;
+	struct lanemem mem;
+	struct slot slots[BATCH_MAX];
+	unsigned count;              /* slots in the batch */
+	struct hired worker;
+	uint8_t in[sizeof(struct lane_job) + JOB_BYTES_MAX];
+	uint8_t out[FRAME_MAX];
+	size_t out_len;
+	uint8_t frame[FRAME_MAX];    /* the worker's */
+	struct report report;        /* room to decode an answer in */
+} r = { .worker = HIRED_NONE };
+
+/* --- Results -------------------------------------------------------------- */
+
+static void out_flush(void)
+{
+	if (r.out_len > 0 && send(r.coordinator, r.out, r.out_len, MSG_NOSIGNAL) < 0)
+		_exit(0);
+	r.out_len = 0;
+}
+
+static void out_put(const void *p, size_t n)
+{
+	memcpy(r.out + r.out_len, p, n);
+	r.out_len += n;
+}
+
+static void put_result(const struct lane_result *head, const char *path, const uint8_t *answer)
+{
+	if (sizeof *head + head->path_len + head->answer_len > sizeof r.out - r.out_len)
+		out_flush();
+	out_put(head, sizeof *head);
+	out_put(path, head->path_len);
+	if (head->answer_len > 0)
+		out_put(answer, head->answer_len);
+}
+
+/* The result of a slot: an answer of the worker, or an end without one. */
+static void result(struct slot *s, const struct load_end *end, const struct answer *a)
+{
+	struct lane_result head = {
+		.seq = r.job.seq, .index = (uint16_t)s->index, .status = (uint8_t)end->status,
+		.why = (uint8_t)end->why, .place = (uint8_t)s->place, .error = end->error,
+		.offset = end->offset, .facts = s->facts[0],
+		.path_len = (uint32_t)strlen(s->path) + 1,
+		.answer_len = a != NULL ? (uint32_t)a->len : 0,
+	};
+
+	s->answered = end->status != LANE_ROW;
+	put_result(&head, s->path, a != NULL ? a->body : NULL);
+}
+
+static void unchecked(struct slot *s, enum unchecked why)
+{
+	result(s, &(struct load_end){ .status = LANE_UNCHECKED, .why = why }, NULL);
+}
+
+/* --- Asking the worker ---------------------------------------------------- */
+
+enum ask {
+	ASK_GO_ON,
+	ASK_STOP,   /* the message has its result, and the worker waits for what will not come */
+	ASK_REFUSE, /* this is not what an honest worker answers */
+};
+
+static enum ask give_window(struct slot *s, const struct want *want)
+{
+	struct load_end end;
+
+	switch (slot_window(s, &r.mem, want, &end)) {
+	case LOAD_OK:
+		return hired_go(&r.worker) ? ASK_GO_ON : ASK_REFUSE;
+	case LOAD_END:
+		result(s, &end, NULL);
+		return ASK_STOP;
+	case LOAD_FULL:
+		break;
+	}
+	return ASK_REFUSE;
+}
+
+/* One answer about slot `s`. */
+static enum ask take_answer(struct slot *s, const struct answer *a)
+{
+	struct load_end end = { .status = LANE_REPORT };
+	bool check = r.job.verb == VERB_CHECK;
+	struct want want;
+	struct row row;
+
+	switch (a->kind) {
+	case ANSWER_WANT:
+		return wire_get_want(a->body, a->len, &want) ? give_window(s, &want) : ASK_REFUSE;
+	case ANSWER_DONE:
+		if (!check || !wire_get_report(a->body, a->len, &r.report))
+			return ASK_REFUSE;
+		if (!slot_unchanged(s))
+			result(s, &(struct load_end){ .status = LANE_CHANGED }, NULL);
+		else
+			result(s, &end, a);
+		return ASK_GO_ON;
+	case ANSWER_ROW:
+		if (check || !wire_get_row(a->body, a->len, &row))
+			return ASK_REFUSE;
+		end.status = LANE_ROW;
+		result(s, &end, a);
+		return ASK_GO_ON;
+	case ANSWER_END:
+		if (check || a->len > 0)
+			return ASK_REFUSE;
+		end.status = LANE_ROWS_END;
+		result(s, &end, NULL);
+		return ASK_GO_ON;
+	}
+	return ASK_REFUSE;
+}
+
+/* One frame of answers; *next is the slot whose answer is due. */
+static enum ask take_frame(size_t len, unsigned first, unsigned n, unsigned *next)
+{
+	struct cur frame = cur_make(r.frame, len, 0);
+	struct answer a;
+
+	while (wire_next(&frame, &a)) {
+		struct slot *s = &r.slots[first + *next];
+		enum ask done = *next < n && a.index == *next ? take_answer(s, &a) : ASK_REFUSE;
+
+		if (done != ASK_GO_ON)
+			return done;
+		*next += s->answered;
+	}
+	return frame.err == CUR_OK ? ASK_GO_ON : ASK_REFUSE;
+}
+
+/* Wake the worker for slots [first, first + n). */
+static bool wake(unsigned first, unsigned n)
+{
+	struct lane_head *head = lanemem_at(&r.mem, 0);
+	char what[60];
+
+	if (hire(&r.worker, r.config.zygote, r.mem.fd, what) < 0)
+		return false;
+	head->count = n;
+	head->verb = r.job.verb;
+	for (unsigned i = 0; i < n; i++)
+		head->messages[i] = r.slots[first + i].offset;
+	r.worker.served += n;
+	return true;
+}
+
+/* Have slots [first, first + n) checked; results leave as answers arrive. True when
+ * all have theirs; else the worker is gone and *why_r says why. */
+static bool ask(unsigned first, unsigned n, enum unchecked *why_r)
+{
+	enum ask done = ASK_GO_ON;
+	unsigned next = 0;
+
+	*why_r = UNCHECKED_WORKER;
+	if (!wake(first, n))
+		return false;
+	*why_r = UNCHECKED_DIED;
+	if (!hired_go(&r.worker))
+		done = ASK_REFUSE;
+	while (done == ASK_GO_ON && next < n) {
+		ssize_t len;
+
+		if (!hired_speaks(&r.worker)) {
+			*why_r = UNCHECKED_HUNG;
+			break;
+		}
+		len = recv(r.worker.fd, r.frame, sizeof r.frame, 0);
+		if (len <= 0)
+			break;
+		done = take_frame((size_t)len, first, n, &next);
+		if (done == ASK_REFUSE)
+			*why_r = UNCHECKED_GARBAGE;
+	}
+	if (next < n || done != ASK_GO_ON)
+		dismiss(&r.worker);
+	return next == n || done == ASK_STOP;
+}
+
+/* Check what is in lane memory and begin a new batch. When the batch as a whole goes
+ * wrong, those still without an answer are asked about one at a time. */
+static void batch_flush(void)
+{
+	enum unchecked why;
+
+	if (r.count > 0 && !ask(0, r.count, &why))
+		for (unsigned i = 0; i < r.count; i++)
+			if (!r.slots[i].answered && (r.count == 1 || !ask(i, 1, &why)))
+				unchecked(&r.slots[i], why);
+	for (unsigned i = 0; i < r.count; i++)
+		slot_close(&r.slots[i]);
+	r.count = 0;
+	lanemem_reset(&r.mem);
+}
+
+/* --- Jobs ----------------------------------------------------------------- */
+
+/* Add a name to the batch. A stream is a batch of its own: only one message can
+ * have its window moved. */
+static void add(unsigned index, const char *name)
+{
+	for (int tries = 0; tries < 2; tries++) {
+		struct slot *s = &r.slots[r.count];
+		struct load_end end;
+		enum load done;
+
+		s->index = index;
+		done = slot_load(s, &r.source, name, &end);
+		if (done == LOAD_END) {
+			result(s, &end, NULL);
+			return;
+		}
+		if (done == LOAD_OK && (!s->stream || r.count == 0)) {
+			r.count++;
+			if (s->stream || r.count == BATCH_MAX || r.mem.used > BATCH_BYTES)
+				batch_flush();
+			return;
+		}
+		if (done == LOAD_OK)
+			slot_close(s);
+		batch_flush(); /* and once more, alone */
+	}
+	r.slots[0].index = index;
+	unchecked(&r.slots[0], UNCHECKED_TOO_BIG);
+}
+
+static void job_run(const char *strings)
+{
+	const char *name = strings + strlen(strings) + 1;
+	struct lane_result done = { .seq = r.job.seq, .status = LANE_JOB_DONE };
+
+	if (r.job.fresh)
+		dismiss(&r.worker);
+	r.source = (struct slot_source){
+		.config = &r.config, .mem = &r.mem, .dir_path = strings,
+		.dir = open_beneath(r.config.root, strings, O_RDONLY | O_DIRECTORY),
+		.place = r.job.place, .depth = r.job.depth, .force = r.job.force,
+	};
+	for (unsigned i = 0; i < r.job.count; i++) {
+		add(i, name);
+		name += strlen(name) + 1;
+	}
+	batch_flush();
+	if (r.source.dir >= 0)
+		close(r.source.dir);
+	if (r.job.fresh)
+		dismiss(&r.worker);
+	put_result(&done, "", NULL);
+	out_flush();
+}
+
+/* Of what the coordinator had open a reader keeps its channel, the spool, the zygote
+ * and the standard three; a sibling's socket in its hands would outlive the sibling. */
+static void close_others(void)
+{
+	const int keep[] = { r.coordinator, r.config.root, r.config.zygote };
+	int max = 0;
+
+	for (unsigned i = 0; i < sizeof keep / sizeof keep[0]; i++)
+		max = keep[i] > max ? keep[i] : max;
+	for (int fd = 3; fd < max; fd++)
+		if (fd != keep[0] && fd != keep[1] && fd != keep[2])
+			close(fd);
+	if (syscall(SYS_close_range, (unsigned)max + 1, ~0u, 0) < 0)
+		for (int fd = max + 1, end = (int)sysconf(_SC_OPEN_MAX); fd < end; fd++)
+			close(fd); /* kernels before 5.9 */
+}
+
+static _Noreturn void reader_main(void)
+{
+	struct lane_head *head;
+
+	close_others();
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	signal(SIGINT, SIG_IGN); /* the coordinator decides when to end */
+	if (lanemem_open(&r.mem) < 0)
+		_exit(1);
+	head = lanemem_at(&r.mem, 0);
+	head->format = r.config.format_index;
+	head->site = r.config.site;
+	for (;;) {
+		ssize_t n = recv(r.coordinator, r.in, sizeof r.in, 0);
+
+		if (n < (ssize_t)sizeof r.job)
+			_exit(0);
+		memcpy(&r.job, r.in, sizeof r.job);
+		job_run((const char *)r.in + sizeof r.job);
+	}
+}
+
+int lane_start(const struct lane_config *config, pid_t *pid_r)
+{
+	int pair[2], ret;
+	pid_t pid;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return -errno;
+	pid = fork();
+	if (pid == 0) {
+		close(pair[0]);
+		r.config = *config;
+		r.coordinator = pair[1];
+		reader_main();
+	}
+	ret = pid < 0 ? -errno : pair[0];
+	close(pair[1]);
+	if (pid < 0)
+		close(pair[0]);
+	*pid_r = pid;
+	return ret;
+}

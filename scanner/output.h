@@ -1,0 +1,50 @@
+/*
+ * output.h - what people and programs are told
+ *
+ * Two writers with one interface. Both escape every byte that came from a message or a
+ * file name. The text writer speaks when a spool is done, worst first; the JSON
+ * writer writes one object per line as soon as a fact is final.
+ */
+#ifndef OUTPUT_H
+#define OUTPUT_H
+
+#include "scan.h"
+
+#include <jansson.h>
+
+struct totals {
+	struct tally tally;
+	double seconds;
+	int exit;
+	unsigned spools;
+};
+
+struct output {
+	/* The spools that will be examined. */
+	void (*start)(struct spool *const *spools, unsigned count);
+	/* A spool or a message that could not be looked at: a sentence. */
+	void (*error)(const char *where, const char *text);
+	/* An ok or noted message, while the scan runs (only asked for with --all, and for noted
+	 * ones always). */
+	scan_passing *passing;
+	void (*scan)(const struct scan *scan);
+	void (*summary)(const struct totals *totals);
+};
+
+extern const struct output output_text, output_json;
+
+/* Colour on a terminal; --quiet: silence unless there is something to say; --all. */
+void output_text_options(bool colour, bool quiet, bool all);
+
+/* The finding as an object of the documented fields (new reference). */
+json_t *json_finding(const struct scan *scan, const struct outcome *o, const struct finding *f);
+
+/* The findings of a message as an array, its envelope as an object (new references): what a
+ * manifest keeps. */
+json_t *json_findings(const struct scan *scan, const struct outcome *o);
+json_t *json_envelope(const struct outcome *o);
+
+/* Why a message is unchecked, as a phrase (g_free). */
+char *unchecked_text(const struct outcome *o);
+
+#endif

@@ -1,0 +1,587 @@
+/*
+ * scan.c - the coordinator: names out, results in, a confirmed verdict for each
+ *
+ * It lists directories and hands names to the lanes; it never opens a queue
+ * file. Whatever is corrupt or suspect is read and checked once more by a
+ * worker that has seen nothing else, and only what that one says counts: a
+ * message that moved on, healed or was never damaged drops out here.
+ *
+ * ok and noted messages pass by (tally, `passing`) and are forgotten, so that
+ * memory does not grow with the spool; everything else is kept as an outcome.
+ */
+#include "config.h"
+
+#include "scan.h"
+
+#include "beneath.h"
+#include "bounds.h"
+#include "lanes.h"
+#include "progress.h"
+#include "seen.h"
+#include "walk.h"
+#include "wire.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+volatile int scan_cancelled;
+
+struct work {
+	struct scan *scan;
+	struct lanes *lanes;
+	struct seen *seen;
+	struct report report;      /* room to decode in */
+	GPtrArray *confirm;        /* outcomes that a fresh worker has to confirm */
+	scan_passing *passing;
+	void *arg;
+	struct lane_job job;       /* being filled */
+	char strings[JOB_BYTES_MAX];
+	size_t used;
+	guint64 done;
+	struct progress *progress;
+};
+
+const char *verdict_name(enum verdict v)
+{
+	static const char *const names[VERDICT_COUNT] = { "ok", "noted", "suspect", "corrupt",
+							  "busy", "changed", "foreign", "unchecked" };
+
+	return names[v];
+}
+
+const char *action_name(enum action a)
+{
+	static const char *const names[] = { "none", "none", "moved", "refused", "failed" };
+
+	return names[a];
+}
+
+void outcome_free(struct outcome *o)
+{
+	if (o == NULL)
+		return;
+	g_free(o->id);
+	g_free(o->path);
+	g_free(o->report);
+	g_free(o->reason);
+	g_free(o->entry);
+	g_free(o);
+}
+
+const struct finding *outcome_worst(const struct outcome *o)
+{
+	const struct finding *worst = NULL;
+
+	for (unsigned i = 0; o->report != NULL && i < o->report->count; i++) {
+		const struct finding *f = &o->report->findings[i];
+
+		if (worst == NULL || f->severity > worst->severity ||
+		    (f->severity == worst->severity && f->impact > worst->impact))
+			worst = f;
+	}
+	return worst;
+}
+
+/* --- Verdicts --------------------------------------------------------------- */
+
+static enum verdict verdict_of(const struct report *r)
+{
+	enum verdict v = VERDICT_OK;
+
+	for (unsigned i = 0; i < r->count; i++)
+		v = MAX(v, (enum verdict)(VERDICT_NOTED + r->findings[i].severity));
+	return v;
+}
+
+static struct outcome *outcome_new(const struct work *w, const struct lane_result *res,
+				   const char *path)
+{
+	struct outcome *o = g_new0(struct outcome, 1);
+	const struct format *format = w->scan->spool->format;
+	const char *base = strrchr(path, '/');
+	struct name name = format->id_of(res->place, base != NULL ? base + 1 : path);
+
+	o->place = res->place;
+	o->path = g_strdup(path);
+	o->id = g_strndup(name.id, name.id_len);
+	o->facts = res->facts;
+	return o;
+}
+
+/* A copy of the report with as many findings as there are. */
+static struct report *report_keep(const struct report *r)
+{
+	return g_memdup2(r, G_STRUCT_OFFSET(struct report, findings) +
+				    r->count * sizeof r->findings[0]);
+}
+
+/* A report that we write ourselves, about something that no worker reads. */
+static struct report *report_own(enum finding_id id)
+{
+	struct report r;
+
+	report_reset(&r);
+	report_add(&r, id, 0, 0, 0);
+	return report_keep(&r);
+}
+
+static void settle(struct outcome *o, enum lane_status status, const struct lane_result *res,
+		   const struct report *r)
+{
+	switch (status) {
+	case LANE_REPORT:
+		o->verdict = verdict_of(r);
+		o->report = report_keep(r);
+		o->impact = outcome_worst(o) != NULL ? outcome_worst(o)->impact : IMPACT_NONE;
+		break;
+	case LANE_BUSY:
+		o->verdict = VERDICT_BUSY;
+		break;
+	case LANE_FOREIGN:
+		o->verdict = VERDICT_FOREIGN;
+		o->report = report_own(F_SPOOL_FOREIGN);
+		break;
+	case LANE_CHANGED:
+		o->verdict = VERDICT_CHANGED;
+		break;
+	default:
+		o->verdict = VERDICT_UNCHECKED;
+		o->why = res->why;
+		o->error = res->error;
+		o->offset = res->offset;
+		break;
+	}
+}
+
+/* --- Results ---------------------------------------------------------------- */
+
+static void count(struct work *w, const struct outcome *o)
+{
+	struct tally *t = &w->scan->tally;
+
+	t->messages++;
+	t->verdicts[o->verdict]++;
+	t->bytes += o->facts.size;
+}
+
+static void keep(struct work *w, struct outcome *o)
+{
+	count(w, o);
+	g_ptr_array_add(w->scan->outcomes, o);
+}
+
+/* A message that gives no cause for concern: told, counted, forgotten. */
+static void pass(struct work *w, struct outcome *o)
+{
+	count(w, o);
+	if (o->verdict == VERDICT_NOTED)
+		w->scan->noted[outcome_worst(o)->id]++;
+	if (w->passing != NULL)
+		w->passing(w->arg, w->scan, o);
+	outcome_free(o);
+}
+
+/* The common case, without making an outcome of it. */
+static bool pass_quickly(struct work *w, const struct lane_result *res)
+{
+	if (w->report.count > 0 || w->scan->options->all)
+		return false;
+	w->scan->tally.messages++;
+	w->scan->tally.verdicts[VERDICT_OK]++;
+	w->scan->tally.bytes += res->facts.size;
+	return true;
+}
+
+static void first_result(struct work *w, const struct lane_result *res, const char *path)
+{
+	struct outcome *o;
+
+	if (res->status == LANE_REPORT && pass_quickly(w, res))
+		return;
+	o = outcome_new(w, res, path);
+	settle(o, res->status, res, &w->report);
+	if (o->verdict == VERDICT_CORRUPT || o->verdict == VERDICT_SUSPECT)
+		g_ptr_array_add(w->confirm, o);
+	else if (o->verdict == VERDICT_OK || o->verdict == VERDICT_NOTED ||
+		 o->verdict == VERDICT_BUSY)
+		pass(w, o);
+	else
+		keep(w, o);
+}
+
+/* What the fresh worker says counts, and nothing else. */
+static void confirmed(struct work *w, struct outcome *o, const struct lane_result *res,
+		      const char *path)
+{
+	struct outcome *now = outcome_new(w, res, path);
+
+	outcome_free(o);
+	settle(now, res->status, res, &w->report);
+	if (now->verdict == VERDICT_OK || now->verdict == VERDICT_NOTED)
+		pass(w, now);
+	else
+		keep(w, now);
+}
+
+static void on_result(void *arg, const struct lane_job *job, const char *name,
+		      const struct lane_result *result, const char *path, const uint8_t *answer)
+{
+	struct work *w = arg;
+	struct lane_result res = *result;
+
+	(void)name;
+	w->done++;
+	progress_show(w->progress, w->done);
+	if (res.status == LANE_REPORT && !wire_get_report(answer, res.answer_len, &w->report)) {
+		res.status = LANE_UNCHECKED;
+		res.why = UNCHECKED_GARBAGE;
+	}
+	if (job->fresh) {
+		struct outcome *o = g_steal_pointer(&w->confirm->pdata[job->tag]);
+
+		if (res.status == LANE_GONE)
+			outcome_free(o);
+		else
+			confirmed(w, o, &res, path);
+	} else if (res.status != LANE_GONE) {
+		first_result(w, &res, path);
+	}
+}
+
+/* --- Names ------------------------------------------------------------------ */
+
+static void job_flush(struct work *w)
+{
+	if (w->job.count == 0)
+		return;
+	w->job.bytes = (uint16_t)w->used;
+	lanes_submit(w->lanes, w->job, w->strings);
+	w->job.count = 0;
+	w->used = 0;
+}
+
+static void job_add(struct work *w, unsigned place, unsigned depth, const char *dir,
+		    const char *name)
+{
+	size_t len = strlen(name) + 1;
+
+	if (w->job.count == JOB_NAMES_MAX || len > sizeof w->strings - w->used)
+		job_flush(w);
+	if (w->job.count == 0) {
+		w->job = (struct lane_job){ .place = (uint8_t)place, .depth = (uint8_t)depth,
+					    .verb = VERB_CHECK };
+		w->used = strlen(dir) + 1;
+		memcpy(w->strings, dir, w->used);
+	}
+	memcpy(w->strings + w->used, name, len);
+	w->used += len;
+	w->job.count++;
+}
+
+static bool time_is_up(const struct scan *scan)
+{
+	return scan_cancelled ||
+	       (scan->options->deadline != 0 && g_get_monotonic_time() > scan->options->deadline);
+}
+
+/* A name that no server would read, or a thing that is no file. */
+static void foreign(struct work *w, unsigned place, const char *dir, const struct walk_name *n)
+{
+	struct lane_result res = { .status = LANE_FOREIGN, .place = (uint8_t)place };
+	g_autofree char *path = g_strconcat(dir, "/", n->name, NULL);
+	struct outcome *o = outcome_new(w, &res, path);
+
+	if (o->id[0] == '\0') {
+		g_free(o->id);
+		o->id = g_strdup(n->name);
+	}
+	o->facts.ino = n->ino;
+	settle(o, LANE_FOREIGN, &res, NULL);
+	keep(w, o);
+}
+
+/* A second file with the same id? The set of ids holds hashes, so look. */
+static void duplicate(struct work *w, unsigned place, const char *dir, const struct walk_name *n,
+		      const struct name *name);
+
+static bool on_names(void *arg, unsigned place, unsigned depth, const char *dir,
+		     const struct walk_name *names, size_t n)
+{
+	struct work *w = arg;
+	const struct format *format = w->scan->spool->format;
+
+	for (size_t i = 0; i < n; i++) {
+		struct name name = format->id_of(place, names[i].name);
+		bool file = names[i].type == DT_REG || names[i].type == DT_UNKNOWN;
+		enum sight sight;
+
+		if (name.kind == NAME_COMPANION || name.kind == NAME_TRANSIENT)
+			continue;
+		if (name.kind == NAME_FOREIGN) {
+			name.id = names[i].name;
+			name.id_len = strlen(names[i].name);
+		}
+		sight = seen_add(w->seen, name.id, name.id_len, names[i].ino);
+		if (sight == SEEN_SAME)
+			continue;
+		if (name.kind == NAME_FOREIGN || !file) {
+			foreign(w, place, dir, &names[i]);
+			continue;
+		}
+		if (sight == SEEN_OTHER)
+			duplicate(w, place, dir, &names[i], &name);
+		job_add(w, place, depth, dir, names[i].name);
+	}
+	job_flush(w); /* a job is of one directory */
+	w->scan->cut_short |= time_is_up(w->scan);
+	return !w->scan->cut_short;
+}
+
+static void on_error(void *arg, const char *dir, int error)
+{
+	struct work *w = arg;
+
+	w->scan->failed = true;
+	g_ptr_array_add(w->scan->notes, g_strdup_printf("Cannot read %s: %s.", dir,
+							g_strerror(error)));
+}
+
+/* --- The spool as a whole ---------------------------------------------------- */
+
+static void about_spool(struct work *w, unsigned place, const char *path, const struct report *r)
+{
+	struct outcome *o = g_new0(struct outcome, 1);
+
+	o->place = place;
+	o->path = g_strdup(path);
+	o->verdict = verdict_of(r);
+	o->report = report_keep(r);
+	o->impact = outcome_worst(o)->impact;
+	g_ptr_array_add(w->scan->outcomes, o);
+}
+
+/* stat below the root, without following a link anywhere. */
+static bool stat_beneath(const struct spool *spool, const char *path, struct stat *st)
+{
+	int fd = open_beneath(spool->root, path, O_PATH);
+	bool ok = fd >= 0 && fstat(fd, st) == 0;
+
+	if (fd >= 0)
+		close(fd);
+	return ok;
+}
+
+/* Is there a file of this id in some place where messages lie? The path of one whose inode
+ * is not `ino` (0 = any) goes to `path`. */
+static bool find_message(const struct spool *spool, const char *id, size_t len, uint64_t ino,
+			 unsigned *place_r, char *path, size_t cap, struct stat *st)
+{
+	const struct format *f = spool->format;
+
+	for (unsigned p = 0; p < f->nplaces; p++)
+		for (unsigned d = 0; f->places[p].kind != PLACE_LOG && d <= f->places[p].depth_max; d++)
+			if (f->path_of(p, 0, id, len, d, path, cap) != 0 &&
+			    stat_beneath(spool, path, st) && st->st_ino != ino) {
+				*place_r = p;
+				return true;
+			}
+	return false;
+}
+
+struct outcome *spool_locate(const struct spool *spool, const char *id)
+{
+	char path[PATH_MAX];
+	struct outcome *o;
+	struct stat st;
+	unsigned place;
+
+	if (!find_message(spool, id, strlen(id), 0, &place, path, sizeof path, &st))
+		return NULL;
+	o = g_new0(struct outcome, 1);
+	o->place = place;
+	o->path = g_strdup(path);
+	o->id = g_strdup(id);
+	o->facts = (struct file_facts){ st.st_dev, st.st_ino, (uint64_t)st.st_size, st.st_mtim,
+					st.st_ctim, st.st_mode, st.st_uid, st.st_gid,
+					(uint32_t)st.st_nlink };
+	return o;
+}
+
+static void duplicate(struct work *w, unsigned place, const char *dir, const struct walk_name *n,
+		      const struct name *name)
+{
+	const struct spool *spool = w->scan->spool;
+	g_autofree char *path = g_strconcat(dir, "/", n->name, NULL);
+	struct sighting a = { .place = place, .path = path, .ino = n->ino }, b;
+	struct stat here, there;
+	char other[PATH_MAX];
+	struct report r;
+
+	if (!find_message(spool, name->id, name->id_len, n->ino, &b.place, other, sizeof other,
+			  &there) || !stat_beneath(spool, path, &here) || here.st_ino != n->ino)
+		return; /* it moved while we looked, or the hashes met by chance */
+	b = (struct sighting){ b.place, other, there.st_ino, there.st_mtime, there.st_mode };
+	a.mtime = here.st_mtime;
+	a.mode = here.st_mode;
+	report_reset(&r);
+	spool->format->cross(&a, &b, &r);
+	if (r.count > 0)
+		about_spool(w, place, path, &r);
+}
+
+/* Logs of messages that are gone. */
+static bool on_log_names(void *arg, unsigned place, unsigned depth, const char *dir,
+			 const struct walk_name *names, size_t n)
+{
+	struct work *w = arg;
+	const struct spool *spool = w->scan->spool;
+
+	(void)depth;
+	for (size_t i = 0; i < n; i++) {
+		struct name name = spool->format->id_of(place, names[i].name);
+		g_autofree char *path = NULL;
+		char other[PATH_MAX];
+		struct stat st, log;
+		struct report r;
+		unsigned p;
+
+		if (name.kind != NAME_COMPANION || seen_id(w->seen, name.id, name.id_len))
+			continue;
+		path = g_strconcat(dir, "/", names[i].name, NULL);
+		if (find_message(spool, name.id, name.id_len, 0, &p, other, sizeof other, &st) ||
+		    !stat_beneath(spool, path, &log) ||
+		    log.st_mtime > spool->site.now - STALE_LOG_SECONDS)
+			continue;
+		report_reset(&r);
+		report_add(&r, F_SPOOL_STALE_LOG, 0, 0, 0);
+		about_spool(w, place, path, &r);
+	}
+	return !time_is_up(w->scan);
+}
+
+/* --- The run ------------------------------------------------------------------ */
+
+static void walk_kind(struct work *w, bool logs)
+{
+	const struct format *f = w->scan->spool->format;
+	const struct walk_sink sink = { logs ? on_log_names : on_names, on_error, w };
+
+	for (unsigned p = 0; p < f->nplaces; p++)
+		if ((f->places[p].kind == PLACE_LOG) == logs &&
+		    !walk_place(w->scan->spool, p, &sink))
+			return;
+}
+
+static void confirm(struct work *w)
+{
+	for (guint i = 0; i < w->confirm->len; i++) {
+		const struct outcome *o = w->confirm->pdata[i];
+		struct lane_job job = { .tag = i, .place = (uint8_t)o->place, .verb = VERB_CHECK,
+					.fresh = true };
+		g_autofree char *dir = g_path_get_dirname(o->path);
+		const char *base = strrchr(o->path, '/');
+
+		lanes_submit_one(w->lanes, job, dir, base + 1);
+	}
+	lanes_drain(w->lanes);
+}
+
+/* Worst first; what could not be checked before everything else. */
+static int rank(const struct outcome *o)
+{
+	static const int ranks[VERDICT_COUNT] = { 0, 1, 3, 4, 0, 2, 2, 5 };
+
+	return ranks[o->verdict] * 16 + (int)o->impact;
+}
+
+static gint by_rank(gconstpointer a, gconstpointer b)
+{
+	const struct outcome *x = *(const struct outcome *const *)a;
+	const struct outcome *y = *(const struct outcome *const *)b;
+	int diff = rank(y) - rank(x);
+
+	return diff != 0 ? diff : strcmp(x->path, y->path);
+}
+
+static void examine(struct work *w)
+{
+	walk_kind(w, false);
+	lanes_drain(w->lanes);
+	/* Mail that came, or moved to a place that was already behind us. */
+	if (!w->scan->cut_short && w->scan->spool->running != SERVER_STOPPED) {
+		walk_kind(w, false);
+		lanes_drain(w->lanes);
+	}
+	confirm(w);
+	if (!w->scan->cut_short)
+		walk_kind(w, true);
+}
+
+struct scan *scan_run(struct spool *spool, const struct scan_options *options,
+		      scan_passing *passing, void *arg)
+{
+	struct scan *scan = g_new0(struct scan, 1);
+	struct work *w = g_new0(struct work, 1);
+	struct lane_config config = { spool->format, spool->format_index, spool->site, spool->root,
+				      options->zygote };
+	gint64 start = g_get_monotonic_time();
+	int error;
+
+	*scan = (struct scan){ .options = options, .spool = spool,
+			       .outcomes = g_ptr_array_new_with_free_func(
+				       (GDestroyNotify)outcome_free),
+			       .notes = g_ptr_array_new_with_free_func(g_free) };
+	act_recover(scan);
+	w->scan = scan;
+	w->passing = passing;
+	w->arg = arg;
+	w->confirm = g_ptr_array_new();
+	w->seen = seen_new();
+	w->lanes = lanes_open(&config, options->lanes, on_result, w, &error);
+	if (w->lanes != NULL) {
+		w->progress = progress_new(spool);
+		examine(w);
+		progress_free(w->progress);
+		lanes_close(w->lanes);
+	} else {
+		scan->failed = true;
+		g_ptr_array_add(scan->notes, g_strdup_printf("Cannot start a reader: %s.",
+							     g_strerror(error)));
+	}
+	seen_free(w->seen);
+	g_ptr_array_free(w->confirm, TRUE);
+	g_free(w);
+	decide(scan);
+	act(scan);
+	g_ptr_array_sort(scan->outcomes, by_rank);
+	scan->seconds = (double)(g_get_monotonic_time() - start) / G_USEC_PER_SEC;
+	return scan;
+}
+
+void scan_free(struct scan *scan)
+{
+	g_ptr_array_free(scan->outcomes, TRUE);
+	g_ptr_array_free(scan->notes, TRUE);
+	g_free(scan);
+}
+
+int scan_exit(const struct scan *scan)
+{
+	const struct tally *t = &scan->tally;
+	guint64 left = t->verdicts[VERDICT_CORRUPT] - t->moved;
+	int bits = 0;
+
+	if (scan->options->fail_on_suspect)
+		left += t->verdicts[VERDICT_SUSPECT] + t->verdicts[VERDICT_FOREIGN];
+	for (guint i = 0; i < scan->outcomes->len; i++)
+		if (((struct outcome *)scan->outcomes->pdata[i])->action == ACTION_FAILED)
+			bits |= EXIT_FAILED;
+	return bits | (t->moved > 0 ? EXIT_MOVED : 0) | (left > 0 ? EXIT_LEFT : 0) |
+	       (scan->failed || t->verdicts[VERDICT_UNCHECKED] > 0 ? EXIT_FAILED : 0) |
+	       (scan->cut_short ? EXIT_CANCELLED : 0);
+}

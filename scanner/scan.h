@@ -1,0 +1,120 @@
+/*
+ * scan.h - one spool examined: what was found, what was done
+ */
+#ifndef SCAN_H
+#define SCAN_H
+
+#include "lane.h"
+#include "spool.h"
+
+#include <glib.h>
+
+enum verdict {
+	VERDICT_OK,
+	VERDICT_NOTED,
+	VERDICT_SUSPECT,
+	VERDICT_CORRUPT,
+	VERDICT_BUSY,
+	VERDICT_CHANGED,
+	VERDICT_FOREIGN,
+	VERDICT_UNCHECKED,
+	VERDICT_COUNT
+};
+
+/* The word of the report and of JSON. */
+const char *verdict_name(enum verdict v);
+
+enum policy { MOVE_NOTHING, MOVE_FATAL, MOVE_CORRUPT }; /* -n, -p, -y */
+
+enum action { ACTION_NONE, ACTION_PLANNED, ACTION_MOVED, ACTION_REFUSED, ACTION_FAILED };
+const char *action_name(enum action a);
+
+/* Exit status, bits as in fsck(8). */
+enum {
+	EXIT_MOVED = 1,
+	EXIT_TELL_SERVER = 2,
+	EXIT_LEFT = 4,
+	EXIT_FAILED = 8,
+	EXIT_USAGE = 16,
+	EXIT_CANCELLED = 32,
+};
+
+/* One message that is worth keeping, or (id NULL) something about the spool itself. */
+struct outcome {
+	enum verdict verdict;
+	enum impact impact;           /* the worst of its corrupt findings, else of all */
+	unsigned place;
+	char *id;                     /* bytes, terminated; NULL: about the spool */
+	char *path;                   /* below the root */
+	struct file_facts facts;      /* when it was checked last */
+	struct report *report;        /* NULL unless it was read */
+	enum unchecked why;           /* when VERDICT_UNCHECKED */
+	int error;
+	uint64_t offset;
+	enum action action;
+	char *reason;                 /* of the action, for people */
+	char *entry;                  /* in the store, when moved */
+};
+
+void outcome_free(struct outcome *o);
+
+struct tally {
+	guint64 messages, verdicts[VERDICT_COUNT], moved, bytes;
+};
+
+struct scan_options {
+	enum policy policy;
+	bool unattended;              /* the smaller brake, and only tested versions */
+	bool brake;                   /* false: --max-move none */
+	unsigned max_move;            /* 0 = the default of the brake */
+	bool all;                     /* report ok messages, too */
+	bool fail_on_suspect;
+	unsigned lanes;
+	gint64 deadline;              /* monotonic µs, 0 = none */
+	const char *store;
+	int zygote;
+};
+
+struct scan {
+	const struct scan_options *options;
+	struct spool *spool;
+	GPtrArray *outcomes;          /* struct outcome, worst first when the scan is over */
+	struct tally tally;
+	guint64 noted[F_COUNT];       /* how many messages have this notice as their worst */
+	GPtrArray *notes;             /* char *: what the operator should know about this run */
+	bool cut_short;               /* budget spent or cancelled */
+	bool failed;                  /* an operational error besides unchecked messages */
+	double seconds;
+};
+
+/* Called for every message that is not kept (ok and noted), while the scan runs. */
+typedef void scan_passing(void *arg, const struct scan *scan, const struct outcome *o);
+
+/* Examine the spool, and act as the options say. The scan belongs to the caller
+ * (scan_free); the spool stays the caller's and has to outlive it. */
+struct scan *scan_run(struct spool *spool, const struct scan_options *options,
+		      scan_passing *passing, void *arg);
+void scan_free(struct scan *scan);
+
+/* The exit bits of one scan. */
+int scan_exit(const struct scan *scan);
+
+/* Set by a signal handler: stop soon, leave everything in order. */
+extern volatile int scan_cancelled;
+
+/* The finding that names an outcome: the most severe, then with the worst impact. NULL when
+ * there is none. */
+const struct finding *outcome_worst(const struct outcome *o);
+
+/* Where the message `id` lies now: place, path, id and facts of a new outcome; NULL = nowhere. */
+struct outcome *spool_locate(const struct spool *spool, const char *id);
+
+/* decide.c: mark what is to be moved. Pure: looks at the outcomes, the options and the spool's
+ * facts only. Sets action (ACTION_PLANNED or ACTION_REFUSED) and reason. */
+void decide(struct scan *scan);
+
+/* act.c: finish what an interrupted run left (acting runs only); move what is planned. */
+void act_recover(struct scan *scan);
+void act(struct scan *scan);
+
+#endif

@@ -1,0 +1,327 @@
+/* slot.c - files into lane memory */
+#include "config.h"
+
+#include "slot.h"
+
+#include "beneath.h"
+#include "bounds.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* --- One file ---------------------------------------------------------------- */
+
+static int facts_get(int fd, struct file_facts *f)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	*f = (struct file_facts){ .dev = st.st_dev, .ino = st.st_ino, .size = (uint64_t)st.st_size,
+				  .mtime = st.st_mtim, .ctime = st.st_ctim, .mode = st.st_mode,
+				  .uid = st.st_uid, .gid = st.st_gid, .nlink = (uint32_t)st.st_nlink };
+	return 0;
+}
+
+/* Did anything change that a writer changes? */
+static bool facts_same(const struct file_facts *a, const struct file_facts *b)
+{
+	return a->ino == b->ino && a->dev == b->dev && a->size == b->size && a->mode == b->mode &&
+	       a->mtime.tv_sec == b->mtime.tv_sec && a->mtime.tv_nsec == b->mtime.tv_nsec &&
+	       a->ctime.tv_sec == b->ctime.tv_sec && a->ctime.tv_nsec == b->ctime.tv_nsec;
+}
+
+/* Open without following, waiting or disturbing. Only the owner and root may ask for
+ * O_NOATIME, and a network file system may not know it. */
+static int open_file(int dir, const char *name)
+{
+	static bool noatime_refused;
+	const int flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY;
+	int fd = -1;
+
+	if (!noatime_refused) {
+		fd = openat(dir, name, flags | O_NOATIME);
+		if (fd >= 0 || (errno != EPERM && errno != EINVAL))
+			return fd >= 0 ? fd : -errno;
+	}
+	fd = openat(dir, name, flags);
+	if (fd < 0)
+		return -errno;
+	noatime_refused = true;
+	return fd;
+}
+
+/* Copy bytes [off, off + len) to `to`; the count, less at the end of the file. */
+static ssize_t read_range(int fd, uint8_t *to, size_t len, uint64_t off)
+{
+	size_t done = 0;
+
+	while (done < len) {
+		ssize_t n = off == 0 && done == 0 ? read(fd, to, len)
+						  : pread(fd, to + done, len - done,
+							  (off_t)(off + done));
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (n == 0)
+			break;
+		done += (size_t)n;
+	}
+	return (ssize_t)done;
+}
+
+static void part_fill(struct lane_part *p, const struct file_facts *f)
+{
+	*p = (struct lane_part){ .ino = f->ino, .size = f->size, .mtime = f->mtime.tv_sec,
+				 .mode = f->mode, .uid = f->uid, .gid = f->gid, .nlink = f->nlink };
+}
+
+/* --- One part ---------------------------------------------------------------- */
+
+static enum load ended(struct load_end *end, enum lane_status status)
+{
+	*end = (struct load_end){ .status = status };
+	return LOAD_END;
+}
+
+static enum load unchecked(struct load_end *end, enum unchecked why, int error, uint64_t offset)
+{
+	*end = (struct load_end){ LANE_UNCHECKED, why, error, offset };
+	return LOAD_END;
+}
+
+/* What an error of opening says about a message. */
+static enum load refused(struct load_end *end, int error)
+{
+	if (error == -ELOOP || error == -ENXIO || error == -EISDIR)
+		return ended(end, LANE_FOREIGN); /* a symlink, socket or FIFO */
+	return unchecked(end, UNCHECKED_OPEN, -error, 0);
+}
+
+static struct lane_message *message_of(const struct slot *s, const struct lanemem *mem)
+{
+	return lanemem_at(mem, s->offset);
+}
+
+/* Read the first window of an open part. A part that does not fit one stays open. */
+static enum load load_part(struct slot *s, const struct slot_source *src, unsigned role, int fd,
+			   struct load_end *end)
+{
+	struct lane_part *p = &message_of(s, src->mem)->parts[role];
+	const struct file_facts *f = &s->facts[role];
+	struct file_facts again;
+	size_t len = f->size > WINDOW_MAX ? WINDOW_MAX : (size_t)f->size;
+	ssize_t got;
+
+	part_fill(p, f);
+	p->data = lanemem_take(src->mem, len);
+	if (p->data == 0)
+		return LOAD_FULL;
+	got = read_range(fd, lanemem_at(src->mem, p->data), len, 0);
+	if (got < 0)
+		return unchecked(end, UNCHECKED_READ, (int)-got, 0);
+	p->len = (uint32_t)got;
+	s->spent += (uint64_t)got;
+	if ((size_t)got < len || facts_get(fd, &again) < 0 || !facts_same(f, &again))
+		return ended(end, LANE_CHANGED);
+	if (f->size > len) {
+		s->fd[role] = fd; /* the caller leaves it open */
+		s->stream = true;
+	}
+	return LOAD_OK;
+}
+
+/* The anchor is open: is it something to be read, and now? */
+static enum load load_anchor(struct slot *s, const struct slot_source *src, int fd,
+			     struct load_end *end)
+{
+	struct file_facts *f = &s->facts[0];
+	struct part part;
+	int ret = facts_get(fd, f);
+
+	if (ret < 0)
+		return unchecked(end, UNCHECKED_OPEN, -ret, 0);
+	if (!S_ISREG(f->mode))
+		return ended(end, LANE_FOREIGN);
+	part = (struct part){ .ino = f->ino, .size = f->size, .mtime = f->mtime.tv_sec,
+			      .mode = f->mode, .uid = f->uid, .gid = f->gid, .nlink = f->nlink };
+	if (!src->force && src->config->format->in_flight(s->place, &part, &src->config->site))
+		return ended(end, LANE_BUSY);
+	return load_part(s, src, 0, fd, end);
+}
+
+/* --- One message --------------------------------------------------------------- */
+
+/* The message was listed and is not there: has the server moved it on? Twice over
+ * all places that mail can reach from here, since it may move again while we look. */
+static int find_again(struct slot *s, const struct slot_source *src, const char *id, size_t id_len)
+{
+	const struct format *format = src->config->format;
+	unsigned reach = 1u << s->place;
+	char path[PATH_MAX];
+
+	for (unsigned i = 0; i < format->nplaces; i++)
+		for (unsigned p = 0; p < format->nplaces; p++)
+			if (reach & 1u << p)
+				reach |= format->places[p].next;
+	for (unsigned round = 0; round < 2; round++)
+		for (unsigned p = 0; p < format->nplaces; p++)
+			for (unsigned d = 0; d <= format->places[p].depth_max; d++) {
+				int fd;
+
+				if ((reach & 1u << p) == 0 ||
+				    format->path_of(p, 0, id, id_len, d, path, sizeof path) == 0)
+					continue;
+				fd = open_beneath(src->config->root, path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
+				if (fd >= 0) {
+					strcpy(s->path, path);
+					s->place = p;
+					return fd;
+				}
+			}
+	return -ENOENT;
+}
+
+/* `path` without the name of its place in front. */
+static const char *below_place(const struct format *format, unsigned place, const char *path)
+{
+	const char *name = format->places[place].name;
+	size_t n = strlen(name);
+
+	return strncmp(path, name, n) == 0 && path[n] == '/' ? path + n + 1 : path;
+}
+
+static bool set_path(struct slot *s, const char *dir, const char *name)
+{
+	size_t dir_len = strcmp(dir, ".") != 0 ? strlen(dir) : 0, len = strlen(name);
+
+	if (dir_len + 1 + len >= sizeof s->path)
+		return false;
+	memcpy(s->path, dir, dir_len);
+	s->path[dir_len] = '/';
+	memcpy(s->path + dir_len + (dir_len > 0), name, len + 1);
+	return true;
+}
+
+/* Begin the slot's lane_message; false = no room. */
+static bool begin(struct slot *s, const struct slot_source *src, const struct name *name)
+{
+	const char *below = below_place(src->config->format, s->place, s->path);
+	struct lane_message *m;
+
+	s->offset = lanemem_take(src->mem, sizeof *m);
+	if (s->offset == 0)
+		return false;
+	m = message_of(s, src->mem);
+	memset(m, 0, sizeof *m);
+	m->place = s->place;
+	m->path = lanemem_copy(src->mem, below, strlen(below));
+	m->id = lanemem_copy(src->mem, name->id, name->id_len);
+	m->id_len = (uint32_t)name->id_len;
+	return m->path != 0 && m->id != 0;
+}
+
+/* The parts besides the anchor that check() looks at. */
+static enum load load_others(struct slot *s, const struct slot_source *src, const struct name *name,
+			     struct load_end *end)
+{
+	const struct format *format = src->config->format;
+	enum load done = LOAD_OK;
+
+	for (unsigned role = 1; role < format->nroles && done == LOAD_OK; role++) {
+		char path[PATH_MAX];
+		int fd;
+
+		if (!format->roles[role].checked ||
+		    format->path_of(s->place, role, name->id, name->id_len, src->depth, path,
+				    sizeof path) == 0)
+			continue;
+		fd = open_beneath(src->config->root, path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
+		if (fd == -ENOENT)
+			continue;
+		if (fd < 0)
+			return refused(end, fd);
+		if (facts_get(fd, &s->facts[role]) < 0 || !S_ISREG(s->facts[role].mode))
+			done = ended(end, LANE_FOREIGN);
+		else
+			done = load_part(s, src, role, fd, end);
+		if (s->fd[role] != fd)
+			close(fd);
+	}
+	return done;
+}
+
+void slot_close(struct slot *s)
+{
+	for (unsigned i = 0; i < PARTS_MAX; i++)
+		if (s->fd[i] >= 0)
+			close(s->fd[i]);
+}
+
+enum load slot_load(struct slot *s, const struct slot_source *src, const char *name,
+		    struct load_end *end)
+{
+	struct name id = src->config->format->id_of(src->place, name);
+	enum load done;
+	int fd;
+
+	s->place = src->place;
+	s->stream = s->answered = false;
+	s->spent = 0;
+	s->path[0] = '\0';
+	for (unsigned i = 0; i < PARTS_MAX; i++)
+		s->fd[i] = -1;
+	memset(&s->facts[0], 0, sizeof s->facts[0]);
+	if (!set_path(s, src->dir_path, name))
+		return unchecked(end, UNCHECKED_OPEN, ENAMETOOLONG, 0);
+	fd = src->dir >= 0 ? open_file(src->dir, name) : src->dir;
+	if (fd == -ENOENT)
+		fd = find_again(s, src, id.id, id.id_len);
+	if (fd == -ENOENT)
+		return ended(end, LANE_GONE);
+	if (fd < 0)
+		return refused(end, fd);
+	done = begin(s, src, &id) ? load_anchor(s, src, fd, end) : LOAD_FULL;
+	if (s->fd[0] != fd)
+		close(fd);
+	if (done == LOAD_OK)
+		done = load_others(s, src, &id, end);
+	if (done != LOAD_OK)
+		slot_close(s);
+	return done;
+}
+
+enum load slot_window(struct slot *s, const struct lanemem *mem, const struct want *want,
+		      struct load_end *end)
+{
+	struct lane_part *p = &message_of(s, mem)->parts[want->part];
+	uint64_t budget = s->facts[want->part].size * STREAM_FACTOR + STREAM_EXTRA;
+	ssize_t got;
+
+	if (s->fd[want->part] < 0 || want->off > p->size)
+		return LOAD_FULL;
+	if (s->spent > budget)
+		return unchecked(end, UNCHECKED_BUDGET, 0, want->off);
+	got = read_range(s->fd[want->part], lanemem_at(mem, p->data), want->len, want->off);
+	if (got < 0)
+		return unchecked(end, UNCHECKED_READ, (int)-got, want->off);
+	p->off = want->off;
+	p->len = (uint32_t)got;
+	s->spent += (uint64_t)got + 4096; /* a tiny window is not free */
+	return LOAD_OK;
+}
+
+bool slot_unchanged(const struct slot *s)
+{
+	for (unsigned i = 0; i < PARTS_MAX; i++) {
+		struct file_facts f;
+
+		if (s->fd[i] >= 0 && (facts_get(s->fd[i], &f) < 0 || !facts_same(&s->facts[i], &f)))
+			return false;
+	}
+	return true;
+}

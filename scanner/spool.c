@@ -1,0 +1,314 @@
+/*
+ * spool.c - detection of a spool and of its server
+ *
+ * Opens directories and reads names; never a queue file. What it learns about the server
+ * comes from the format's own tables (pid file, commands that print version and limits), so
+ * that no fact of one server lives here. Unknown is a value, not an error.
+ */
+#include "config.h"
+
+#include "spool.h"
+
+#include "ask.h"
+#include "beneath.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/statvfs.h>
+#include <signal.h>
+#include <time.h>
+#include <unistd.h>
+
+#define NAMES_MAX 4096 /* enough to recognise a spool; a directory with more is none */
+
+int format_by_name(const char *name, size_t len)
+{
+	for (int i = 0; formats[i] != NULL; i++)
+		if (strlen(formats[i]->name) == len && memcmp(formats[i]->name, name, len) == 0)
+			return i;
+	return -1;
+}
+
+/* The names in a directory. */
+static GPtrArray *names_of(int root)
+{
+	GPtrArray *names = g_ptr_array_new_with_free_func(g_free);
+	int fd = open_beneath(root, ".", O_RDONLY | O_DIRECTORY);
+	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+	struct dirent *e;
+
+	while (dir != NULL && names->len < NAMES_MAX && (e = readdir(dir)) != NULL)
+		g_ptr_array_add(names, g_strdup(e->d_name));
+	if (dir != NULL)
+		closedir(dir);
+	return names;
+}
+
+/* The format that recognises most of the directory, or -1. */
+static int detect(int root)
+{
+	GPtrArray *names = names_of(root);
+	unsigned best = 0;
+	int index = -1;
+
+	for (int i = 0; formats[i] != NULL; i++) {
+		unsigned bits = formats[i]->bid((const char *const *)names->pdata, names->len);
+
+		if (bits > best) {
+			best = bits;
+			index = i;
+		}
+	}
+	g_ptr_array_free(names, TRUE);
+	return index;
+}
+
+/* --- The server ------------------------------------------------------------ */
+
+/* Is some process holding a lock on the file with this inode? -1 = cannot be told. File systems such as
+ * btrfs show another device number in /proc/locks than in stat, so the inode decides:
+ * a wrong "yes" only makes us more careful. */
+static int lock_held(ino_t ino)
+{
+	FILE *f = fopen("/proc/locks", "re");
+	char line[256];
+	int held = 0;
+
+	if (f == NULL)
+		return -1;
+	while (!held && fgets(line, sizeof line, f) != NULL) {
+		unsigned long long seen;
+		const char *colon = strrchr(line, ':');
+
+		held = colon != NULL && sscanf(colon + 1, "%llu", &seen) == 1 && seen == ino;
+	}
+	fclose(f);
+	return held;
+}
+
+/* The pid in the file, 0 = none. Written by the server, so hardly hostile, but read
+ * bounded all the same. */
+static pid_t pid_in(int fd)
+{
+	char text[32];
+	ssize_t n = read(fd, text, sizeof text - 1);
+	long pid;
+
+	if (n <= 0)
+		return 0;
+	text[n] = '\0';
+	pid = strtol(text, NULL, 10);
+	return pid > 1 && pid < 1 << 30 ? (pid_t)pid : 0;
+}
+
+enum running spool_running(const struct spool *spool)
+{
+	struct stat st;
+	int held, fd;
+	pid_t pid;
+
+	if (spool->format->pid_file == NULL)
+		return SERVER_UNKNOWN;
+	fd = open_beneath(spool->root, spool->format->pid_file, O_RDONLY | O_NONBLOCK);
+	if (fd < 0)
+		return fd == -ENOENT ? SERVER_STOPPED : SERVER_UNKNOWN;
+	held = fstat(fd, &st) == 0 ? lock_held(st.st_ino) : -1;
+	pid = pid_in(fd);
+	close(fd);
+	if (held >= 0)
+		return held ? SERVER_RUNNING : SERVER_STOPPED;
+	/* No /proc/locks: a living pid is evidence, a dead one proves nothing. */
+	return pid != 0 && (kill(pid, 0) == 0 || errno == EPERM) ? SERVER_RUNNING : SERVER_UNKNOWN;
+}
+
+static bool on_network(int root)
+{
+	static const long magics[] = { NFS_SUPER_MAGIC, SMB_SUPER_MAGIC, 0xff534d42 /* cifs */,
+				       0xfe534d42 /* smb2 */, 0x00c36400 /* ceph */, AFS_SUPER_MAGIC,
+				       CODA_SUPER_MAGIC, 0x7461636f /* ocfs2 */,
+				       0x01161970 /* gfs2 */, V9FS_MAGIC };
+	struct statfs st;
+
+	if (fstatfs(root, &st) < 0)
+		return true; /* careful: looking is always allowed */
+	for (size_t i = 0; i < G_N_ELEMENTS(magics); i++)
+		if ((unsigned long)st.f_type == (unsigned long)magics[i])
+			return true;
+	return false;
+}
+
+static unsigned percent_used(fsblkcnt_t total, fsblkcnt_t avail)
+{
+	return total == 0 || avail > total ? 101 : (unsigned)(100 - avail * 100 / total);
+}
+
+/* "3.7.11" as VERSION(3, 7, 11); 0 when it is no version. */
+static uint32_t version_number(const char *text)
+{
+	unsigned major = 0, minor = 0, patch = 0;
+
+	if (text == NULL || sscanf(text, "%u.%u.%u", &major, &minor, &patch) < 2)
+		return 0;
+	return VERSION(major & 0xff, minor & 0xff, patch & 0xff);
+}
+
+/* The commands of the host speak for the host's own spool only, not for a copy. */
+static bool is_default_root(const struct spool *spool)
+{
+	for (const char *const *p = spool->format->default_roots; p != NULL && *p != NULL; p++) {
+		struct stat a, b;
+
+		if (stat(*p, &a) == 0 && fstat(spool->root, &b) == 0 && a.st_ino == b.st_ino &&
+		    a.st_dev == b.st_dev)
+			return true;
+	}
+	return false;
+}
+
+static void site_learn(struct spool *spool)
+{
+	const struct format *f = spool->format;
+	struct statvfs vfs;
+
+	spool->site = (struct site){ .now = time(NULL), .owner = UINT32_MAX };
+	for (unsigned i = 0; i < f->nplaces && spool->site.owner == UINT32_MAX; i++) {
+		struct stat st;
+
+		if (f->places[i].kind == PLACE_QUEUE && fstatat(spool->root, f->places[i].name, &st,
+								AT_SYMLINK_NOFOLLOW) == 0)
+			spool->site.owner = st.st_uid;
+	}
+	if (is_default_root(spool)) {
+		g_autofree char *limit = f->limit_command ? ask_command(f->limit_command) : NULL;
+
+		spool->version = f->version_command ? ask_command(f->version_command) : NULL;
+		spool->site.version = version_number(spool->version);
+		spool->site.record_limit = limit != NULL ? strtoull(limit, NULL, 10) : 0;
+	}
+	spool->disk_used = spool->inodes_used = 101;
+	if (fstatvfs(spool->root, &vfs) == 0) {
+		spool->disk_used = percent_used(vfs.f_blocks, vfs.f_bavail);
+		spool->inodes_used = percent_used(vfs.f_files, vfs.f_favail);
+	}
+	spool->network = on_network(spool->root);
+	spool->running = spool_running(spool);
+}
+
+/* --- Opening ---------------------------------------------------------------- */
+
+/* The TYPE of TYPE:PATH; -1 and path_r = arg when there is none. */
+static int split_type(const char *arg, const char **path_r)
+{
+	const char *colon = strchr(arg, ':');
+	int index = colon != NULL ? format_by_name(arg, (size_t)(colon - arg)) : -1;
+
+	*path_r = index >= 0 ? colon + 1 : arg;
+	return index;
+}
+
+/* A format's name alone means that server's spool on this host. */
+static const char *default_root(const char *arg)
+{
+	int index = format_by_name(arg, strlen(arg));
+	const char *const *p = index >= 0 ? formats[index]->default_roots : NULL;
+
+	while (p != NULL && *p != NULL && access(*p, F_OK) < 0)
+		p++;
+	return p != NULL && *p != NULL && access(arg, F_OK) < 0 ? *p : NULL;
+}
+
+static char *absolute(const char *path)
+{
+	g_autofree char *cwd = g_get_current_dir();
+
+	return g_canonicalize_filename(path, cwd);
+}
+
+struct spool *spool_open(const char *arg, char **error_r)
+{
+	struct spool *spool = g_new0(struct spool, 1);
+	const char *path;
+	int index = split_type(arg, &path);
+
+	*error_r = NULL;
+	if (index < 0 && default_root(arg) != NULL)
+		path = default_root(arg);
+	spool->path = absolute(path);
+	/* The operator may name the spool through a link; below it none is followed. */
+	spool->root = open(spool->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK);
+	if (spool->root < 0)
+		*error_r = g_strdup_printf("cannot open: %s", g_strerror(errno));
+	else if (index < 0 && (index = detect(spool->root)) < 0)
+		*error_r = g_strdup("not the spool of any server that is known here; to force a "
+				    "format write TYPE:PATH, for example postfix:PATH");
+	if (*error_r != NULL) {
+		spool_close(spool);
+		return NULL;
+	}
+	spool->format = formats[index];
+	spool->format_index = (unsigned)index;
+	site_learn(spool);
+	return spool;
+}
+
+void spool_close(struct spool *spool)
+{
+	if (spool == NULL)
+		return;
+	if (spool->root >= 0)
+		close(spool->root);
+	g_free(spool->version);
+	g_free(spool->path);
+	g_free(spool);
+}
+
+char **spool_host(void)
+{
+	GPtrArray *found = g_ptr_array_new();
+
+	for (int i = 0; formats[i] != NULL; i++)
+		for (const char *const *p = formats[i]->default_roots; p != NULL && *p != NULL; p++) {
+			int fd = open(*p, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+			if (fd >= 0 && detect(fd) == i)
+				g_ptr_array_add(found, g_strdup(*p));
+			if (fd >= 0)
+				close(fd);
+		}
+	g_ptr_array_add(found, NULL);
+	return (char **)g_ptr_array_free(found, FALSE);
+}
+
+struct spool *spool_above(const char *file, char **below_r)
+{
+	const char *path;
+	int index = split_type(file, &path);
+	g_autofree char *whole = absolute(path);
+	g_autofree char *uncut = g_strdup(whole);
+	char *slash;
+
+	for (slash = strrchr(whole, '/'); slash != NULL && slash != whole; slash = strrchr(whole, '/')) {
+		g_autofree char *arg = NULL;
+		g_autofree char *error = NULL;
+		int fd;
+
+		*slash = '\0';
+		fd = open(whole, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (fd < 0)
+			continue;
+		if (detect(fd) >= 0 && (index < 0 || detect(fd) == index)) {
+			close(fd);
+			*below_r = g_strdup(uncut + (slash + 1 - whole));
+			return spool_open(whole, &error);
+		}
+		close(fd);
+	}
+	return NULL;
+}

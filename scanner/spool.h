@@ -1,0 +1,43 @@
+/*
+ * spool.h - one spool: where it is, whose it is, what is known about its server
+ */
+#ifndef SPOOL_H
+#define SPOOL_H
+
+#include "format.h"
+
+#include <glib.h>
+
+enum running { SERVER_STOPPED, SERVER_RUNNING, SERVER_UNKNOWN };
+
+struct spool {
+	char *path;                   /* absolute, as the user named it */
+	int root;                     /* descriptor of the directory */
+	const struct format *format;
+	unsigned format_index;        /* in formats[] */
+	struct site site;
+	char *version;                /* of the server, for people; NULL unknown */
+	enum running running;
+	bool network;                 /* on a network or cluster file system: look only */
+	unsigned disk_used, inodes_used; /* percent, 101 = unknown */
+};
+
+/* Open the spool that `arg` names: PATH or TYPE:PATH. NULL with *error_r, a sentence for
+ * people (g_free), when it does not exist, is no directory, or no server's spool. */
+struct spool *spool_open(const char *arg, char **error_r);
+void spool_close(struct spool *spool);
+
+/* Look again whether the server runs: from its pid file and /proc/locks, taking no lock. */
+enum running spool_running(const struct spool *spool);
+
+/* The spools of this host, by the formats' usual places: a vector of paths (g_strfreev). */
+char **spool_host(void);
+
+/* The format called `name`, or -1. */
+int format_by_name(const char *name, size_t len);
+
+/* The spool above `file` (TYPE:PATH or PATH): NULL when none is. *below_r = the rest of the
+ * path, g_free. */
+struct spool *spool_above(const char *file, char **below_r);
+
+#endif

@@ -1,0 +1,145 @@
+/*
+ * worker.c - the loop that interprets bytes
+ *
+ * Runs behind sandbox_close(): it reads lane memory, calls the pure functions
+ * of a format, and sends frames of answers. It keeps nothing from one message to the
+ * next. When anything about its channel fails it exits; its reader notices.
+ */
+#include "config.h"
+
+#include "worker.h"
+
+#include "sandbox.h"
+#include "wire.h"
+
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#ifdef SPOOLCK_HOSTILE
+#include "../t/hostile.h"
+#endif
+
+#define SCRATCH_MAX (32u << 10)
+
+static struct {
+	const uint8_t *lane;
+	struct message message; /* the one in work */
+	struct report report;
+	uint8_t scratch[SCRATCH_MAX];
+	uint8_t frame[FRAME_MAX];
+	struct wire wire;
+} w;
+
+/* Wait for the reader's word. */
+static void await(void)
+{
+	char word;
+
+	if (recv(WORKER_FD, &word, 1, 0) != 1 || word != WORKER_GO)
+		_exit(0);
+}
+
+static void flush(void)
+{
+	if (w.wire.len > 0 && send(WORKER_FD, w.frame, w.wire.len, MSG_NOSIGNAL) < 0)
+		_exit(0);
+	w.wire.len = 0;
+}
+
+/* Copy message `index` of the batch out of lane memory. */
+static void load(const struct lane_head *head, unsigned index)
+{
+	const struct lane_message *from =
+		(const struct lane_message *)(const void *)(w.lane + head->messages[index]);
+	struct message *m = &w.message;
+
+	m->place = from->place;
+	m->path = (const char *)w.lane + from->path;
+	m->id = (const char *)w.lane + from->id;
+	m->id_len = from->id_len;
+	m->site = head->site;
+	for (unsigned i = 0; i < formats[head->format]->nroles; i++) {
+		const struct lane_part *p = &from->parts[i];
+
+		m->parts[i] = (struct part){ .ino = p->ino, .size = p->size, .mtime = p->mtime,
+			.mode = p->mode, .uid = p->uid, .gid = p->gid, .nlink = p->nlink,
+			.bytes = w.lane + p->data, .off = p->off, .len = p->len };
+	}
+}
+
+/* Ask for a window and wait until it is there. */
+static void get_window(const struct lane_head *head, unsigned index, const struct want *want)
+{
+	if (!wire_put_want(&w.wire, index, want)) {
+		flush();
+		wire_put_want(&w.wire, index, want);
+	}
+	flush();
+	await();
+	load(head, index);
+}
+
+static void check(const struct lane_head *head, unsigned index)
+{
+	const struct format *format = formats[head->format];
+	struct want want;
+
+	report_reset(&w.report);
+	memset(w.scratch, 0, format->check_scratch);
+	load(head, index);
+	while (format->check(w.scratch, &w.message, &w.report, &want) == STEP_WANT)
+		get_window(head, index, &want);
+	report_sort(&w.report);
+	if (!wire_put_report(&w.wire, index, &w.report)) {
+		flush();
+		wire_put_report(&w.wire, index, &w.report);
+	}
+}
+
+static void decode(const struct lane_head *head, unsigned index)
+{
+	const struct format *format = formats[head->format];
+	enum step step;
+
+	memset(w.scratch, 0, format->decode_scratch);
+	load(head, index);
+	do {
+		struct want want;
+		struct row row;
+
+		memset(&row, 0, sizeof row);
+		step = format->decode(w.scratch, &w.message, &row, &want);
+		if (step == STEP_WANT) {
+			get_window(head, index, &want);
+		} else if (step == STEP_ROW && !wire_put_row(&w.wire, index, &row)) {
+			flush();
+			wire_put_row(&w.wire, index, &row);
+		}
+	} while (step != STEP_DONE);
+	flush();
+	wire_put_end(&w.wire, index);
+}
+
+void worker_main(const uint8_t *lane)
+{
+	const struct lane_head *head = (const struct lane_head *)(const void *)lane;
+
+	w.lane = lane;
+	w.wire = (struct wire){ .buf = w.frame, .cap = sizeof w.frame };
+	for (;;) {
+		await();
+		for (unsigned i = 0; i < head->count; i++) {
+#ifdef SPOOLCK_HOSTILE
+			load(head, i);
+			if (hostile_act(&w.message, i, &w.wire))
+				continue;
+#endif
+			if (head->verb == VERB_DECODE)
+				decode(head, i);
+			else
+				check(head, i);
+		}
+		flush();
+	}
+}

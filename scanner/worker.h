@@ -1,0 +1,64 @@
+/*
+ * worker.h - the confined process that looks at bytes, and the zygote it comes from
+ *
+ * The zygote is forked before any mail was read, becomes an unprivileged user
+ * and waits. Whoever holds its socket sends it the two descriptors that a
+ * worker needs; the worker's first words come over its own channel. Nobody but
+ * a worker ever looks at the bytes of a message.
+ */
+#ifndef WORKER_H
+#define WORKER_H
+
+#include "format.h"
+#include "bounds.h"
+
+#include <sys/types.h>
+
+enum lane_verb { VERB_CHECK, VERB_DECODE };
+
+/* Lane memory: written by a reader, mapped read-only by its worker. Offsets
+ * count from the head. */
+struct lane_part {
+	uint64_t ino, size, off; /* the window begins at `off` of the part */
+	int64_t mtime;
+	uint32_t mode, uid, gid, nlink;
+	uint32_t data, len;      /* the window: offset in lane memory, bytes */
+};
+
+struct lane_message {
+	uint32_t place, path, id, id_len; /* path, id: offsets in lane memory */
+	struct lane_part parts[PARTS_MAX];
+};
+
+struct lane_head {
+	uint32_t format;         /* index into formats[] */
+	uint32_t verb;           /* enum lane_verb */
+	uint32_t count;          /* messages in this batch */
+	struct site site;
+	uint32_t messages[BATCH_MAX]; /* offsets of struct lane_message */
+};
+
+/* What one byte to a worker means. */
+#define WORKER_GO 'G'    /* a new batch is in lane memory; after ANSWER_WANT: the window is there */
+
+/* What a worker and its zygote say first. */
+struct worker_hello {
+	char kind;       /* HELLO_PID: from the zygote, with a pidfd; HELLO_READY: from the worker */
+	int32_t error;   /* negative errno of a sandbox step that failed, 0 = ready */
+	char what[60];   /* the step */
+};
+#define HELLO_PID 'P'
+#define HELLO_READY 'R'
+
+/* Start the zygote. Returns the socket through which workers are asked for, or a negative
+ * errno; *landlock_r = Landlock's ABI or 0; *what_r names the step that failed. */
+int zygote_start(int *landlock_r, const char **what_r);
+
+/* Ask for a worker that maps `memfd` (LANE_BYTES) and talks over `channel`, a SOCK_SEQPACKET
+ * whose other end the caller keeps. Both descriptors stay the caller's. */
+int zygote_ask(int zygote, int channel, int memfd);
+
+/* The worker's life behind the closed door; never returns. */
+_Noreturn void worker_main(const uint8_t *lane);
+
+#endif

@@ -1,0 +1,138 @@
+package Lab::Util;
+
+# Small things every live lab needs: files, tables, namespaces, child processes.
+
+use strict;
+use warnings;
+use Exporter 'import';
+use Socket;
+use Time::HiRes qw(time sleep);
+
+our @EXPORT_OK = qw(base_dir say_step slurp spew tsv_write tsv_read run_ok in_namespace
+    loopback_up wait_for stop_children spawn rng);
+
+# Where chroots and results live unless the caller says otherwise.
+sub base_dir { return $ENV{SPOOLCK_LIVE} || '/var/tmp/spoolck-live' }
+
+my $t0 = time;
+
+sub say_step {
+    printf STDERR "# [%6.1f s] %s\n", time - $t0, join '', @_;
+}
+
+sub slurp {
+    my ($path) = @_;
+    open my $fh, '<:raw', $path or die "open $path: $!";
+    local $/;
+    my $data = <$fh>;
+    return defined $data ? $data : '';
+}
+
+# Through a temporary name, so that a reader never sees half a file.
+sub spew {
+    my ($path, $data) = @_;
+    open my $fh, '>:raw', "$path.tmp" or die "create $path.tmp: $!";
+    print {$fh} $data or die "write $path.tmp: $!";
+    close $fh or die "write $path.tmp: $!";
+    rename "$path.tmp", $path or die "rename $path: $!";
+}
+
+# Tables: first line names the columns; tab, newline, backslash and other control bytes or
+# non-ASCII bytes in a field become \xNN.
+sub tsv_field {
+    my ($s) = @_;
+    $s = '' unless defined $s;
+    $s =~ s/([^ -\[\]-~])/sprintf '\\x%02x', ord $1/ge;
+    return $s;
+}
+
+sub tsv_write {
+    my ($path, $columns, $rows) = @_;
+    my $out = join("\t", @$columns) . "\n";
+    $out .= join("\t", map { tsv_field($_) } @{$_}{@$columns}) . "\n" for @$rows;
+    spew($path, $out);
+}
+
+sub tsv_read {
+    my ($path) = @_;
+    my ($head, @lines) = split /\n/, slurp($path);
+    my @columns = split /\t/, $head;
+    my @rows;
+    for my $line (@lines) {
+        my %row;
+        @row{@columns} = map { my $s = $_; $s =~ s/\\x([0-9a-f]{2})/chr hex $1/ge; $s } split /\t/, $line, -1;
+        push @rows, \%row;
+    }
+    return \@rows;
+}
+
+sub run_ok {
+    my @cmd = @_;
+    system(@cmd) == 0 or die "failed ($?): @cmd\n";
+}
+
+# Runs this program again with other arguments in namespaces of its own: mounts, pids, network
+# (loopback only), host name.  Everything started there ends with it.
+sub in_namespace {
+    my @argv = @_;
+    return ('unshare', '-m', '-p', '-f', '-n', '-u', '--kill-child', $^X, @argv);
+}
+
+sub loopback_up {
+    socket my $s, PF_INET, SOCK_DGRAM, 0 or die "socket: $!";
+    my $ifreq = pack 'a16 s x22', 'lo', 0;
+    ioctl $s, 0x8913, $ifreq or die "SIOCGIFFLAGS: $!";
+    my (undef, $flags) = unpack 'a16 s', $ifreq;
+    $ifreq = pack 'a16 s x22', 'lo', $flags | 1;
+    ioctl $s, 0x8914, $ifreq or die "SIOCSIFFLAGS: $!";
+}
+
+# Polls until the code answers true; dies after $seconds.
+sub wait_for {
+    my ($what, $seconds, $code) = @_;
+    my $end = time + $seconds;
+    while (time < $end) {
+        my $r = $code->();
+        return $r if $r;
+        sleep 0.02;
+    }
+    die "timed out after $seconds s: $what\n";
+}
+
+my @children;
+
+sub spawn {
+    my ($code) = @_;
+    my $pid = fork;
+    die "fork: $!" unless defined $pid;
+    if (!$pid) {
+        @children = ();
+        eval { $code->(); 1 } or print STDERR $@;
+        # No END blocks or destructors of the parent.
+        require POSIX;
+        POSIX::_exit(0);
+    }
+    push @children, $pid;
+    return $pid;
+}
+
+sub stop_children {
+    kill 'TERM', $_ for @children;
+    waitpid $_, 0 for @children;
+    @children = ();
+}
+
+# A generator of its own, so that no other use of rand() can shift the sequence.
+sub rng {
+    my ($seed) = @_;
+    my $state = ($seed * 2654435761 + 12345) & 0xffffffff || 1;
+    return sub {
+        my ($n) = @_;
+        $state ^= ($state << 13) & 0xffffffff;
+        $state ^= $state >> 17;
+        $state ^= ($state << 5) & 0xffffffff;
+        return $state % $n;
+    };
+}
+
+1;

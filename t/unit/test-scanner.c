@@ -1,0 +1,374 @@
+/*
+ * test-scanner.c - the scanner's pure pieces: wire, seen, decide, paths
+ */
+#include "config.h"
+
+#include "beneath.h"
+#include "bounds.h"
+#include "scan.h"
+#include "seen.h"
+#include "wire.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* --- wire --------------------------------------------------------------------- */
+
+static void fill(struct report *r)
+{
+	report_reset(r);
+	r->has_sender = r->has_arrival = true;
+	memcpy(r->sender, "bob@example.org", 15);
+	r->sender_len = 15;
+	r->recipients = UINT64_C(1) << 40;
+	r->recipients_done = 7;
+	r->arrival = -1;
+	r->more = 3;
+	for (unsigned i = 0; i < REPORT_MAX; i++) {
+		struct finding *f = report_add(r, (enum finding_id)(i % F_COUNT), i % PARTS_MAX,
+					       UINT64_MAX - i, i);
+
+		f->impact = IMPACT_SERVER_STOPS;
+		f->unit = UNIT_PART;
+		for (unsigned k = 0; k < TEXT_MAX; k++)
+			text_bytes(&f->found, (const uint8_t *)"\0", 1);
+		text_str(&f->field, "field");
+	}
+}
+
+/* One frame with one full report; the length of its body. */
+static size_t full_frame(uint8_t *buf, size_t cap, struct answer *a)
+{
+	static struct report r;
+	struct wire w = { .buf = buf, .cap = cap };
+	struct cur c;
+
+	fill(&r);
+	g_assert_true(wire_put_report(&w, 5, &r));
+	c = cur_make(buf, w.len, 0);
+	g_assert_true(wire_next(&c, a));
+	g_assert_cmpuint(cur_left(&c), ==, 0);
+	return a->len;
+}
+
+static void test_wire_round_trip(void)
+{
+	static uint8_t buf[ANSWER_MAX];
+	static struct report r, back;
+	struct answer a;
+
+	fill(&r);
+	full_frame(buf, sizeof buf, &a);
+	g_assert_cmpuint(a.kind, ==, ANSWER_DONE);
+	g_assert_cmpuint(a.index, ==, 5);
+	g_assert_true(wire_get_report(a.body, a.len, &back));
+	g_assert_cmpuint(back.count, ==, REPORT_MAX);
+	g_assert_cmpuint(back.recipients, ==, r.recipients);
+	g_assert_cmpint(back.arrival, ==, -1);
+	g_assert_cmpmem(back.sender, back.sender_len, r.sender, r.sender_len);
+	g_assert_cmpuint(back.findings[3].offset, ==, UINT64_MAX - 3);
+	g_assert_cmpuint(back.findings[3].found.len, ==, TEXT_MAX);
+}
+
+/* Cut anywhere, and with bytes behind it: refused. */
+static void test_wire_cut(void)
+{
+	static uint8_t buf[ANSWER_MAX + 1];
+	static struct report back;
+	struct answer a;
+	size_t len = full_frame(buf, sizeof buf, &a);
+
+	for (size_t n = 0; n < len; n++)
+		g_assert_false(wire_get_report(a.body, n, &back));
+	g_assert_false(wire_get_report(a.body, len + 1, &back));
+}
+
+/* Whatever bytes a taken-over worker sends: no crash, and what is accepted is in range. */
+static void test_wire_flipped(void)
+{
+	static uint8_t buf[ANSWER_MAX];
+	static struct report back;
+	struct answer a;
+	size_t len = full_frame(buf, sizeof buf, &a);
+
+	for (size_t i = 0; i < len; i++)
+		for (unsigned bit = 0; bit < 8; bit++) {
+			uint8_t *byte = buf + (a.body - buf) + i;
+
+			*byte ^= (uint8_t)(1u << bit);
+			if (wire_get_report(a.body, len, &back)) {
+				g_assert_cmpuint(back.count, <=, REPORT_MAX);
+				for (unsigned f = 0; f < back.count; f++) {
+					g_assert_cmpuint(back.findings[f].id, <, F_COUNT);
+					g_assert_cmpuint(back.findings[f].severity, <=, SEV_CORRUPT);
+					g_assert_cmpuint(back.findings[f].part, <, PARTS_MAX);
+				}
+			}
+			*byte ^= (uint8_t)(1u << bit);
+		}
+}
+
+/* What does not fit leaves the buffer as it was. */
+static void test_wire_full(void)
+{
+	static struct report r;
+	uint8_t buf[64];
+	struct wire w = { .buf = buf, .cap = sizeof buf };
+
+	g_assert_true(wire_put_end(&w, 1));
+	fill(&r);
+	g_assert_false(wire_put_report(&w, 2, &r));
+	g_assert_cmpuint(w.len, ==, 7);
+	g_assert_true(wire_put_end(&w, 3));
+	g_assert_cmpuint(w.len, ==, 14);
+}
+
+static void test_wire_want(void)
+{
+	uint8_t buf[64];
+	struct wire w = { .buf = buf, .cap = sizeof buf };
+	struct want want = { .part = 1, .off = 1u << 30, .len = WINDOW_MAX }, back;
+	struct cur c;
+	struct answer a;
+
+	g_assert_true(wire_put_want(&w, 0, &want));
+	c = cur_make(buf, w.len, 0);
+	g_assert_true(wire_next(&c, &a));
+	g_assert_true(wire_get_want(a.body, a.len, &back));
+	g_assert_cmpuint(back.off, ==, want.off);
+	w.len = 0;
+	want.len = WINDOW_MAX + 1;
+	wire_put_want(&w, 0, &want);
+	g_assert_false(wire_get_want(buf + 7, w.len - 7, &back));
+	buf[0] = 99; /* no such kind */
+	c = cur_make(buf, w.len, 0);
+	g_assert_false(wire_next(&c, &a));
+	g_assert_cmpint(c.err, !=, CUR_OK);
+}
+
+/* --- seen ---------------------------------------------------------------------- */
+
+static void test_seen(void)
+{
+	struct seen *seen = seen_new();
+	char id[32];
+	unsigned wrong = 0;
+
+	for (unsigned i = 0; i < 50000; i++) {
+		int n = g_snprintf(id, sizeof id, "%X", i * 2654435761u);
+
+		wrong += seen_add(seen, id, (size_t)n, i) != SEEN_NEW;
+	}
+	g_assert_cmpuint(wrong, ==, 0);
+	for (unsigned i = 0; i < 50000; i++) {
+		int n = g_snprintf(id, sizeof id, "%X", i * 2654435761u);
+
+		g_assert_cmpint(seen_add(seen, id, (size_t)n, i), ==, SEEN_SAME);
+		g_assert_true(seen_id(seen, id, (size_t)n));
+	}
+	g_assert_cmpint(seen_add(seen, "0", 1, 77), ==, SEEN_OTHER);
+	g_assert_cmpint(seen_add(seen, "0", 1, 77), ==, SEEN_SAME);
+	g_assert_cmpint(seen_add(seen, "0", 1, 0), ==, SEEN_SAME);
+	g_assert_false(seen_id(seen, "never", 5));
+	seen_free(seen);
+}
+
+/* --- decide ---------------------------------------------------------------------- */
+
+static const struct place places[] = {
+	{ .name = "stopped-only", .lock = MOVE_STOPPED },
+	{ .name = "live", .lock = MOVE_LIVE },
+};
+static const struct format format = { .name = "test", .places = places, .nplaces = 2,
+				      .tested_version = VERSION(3, 7, 0) };
+
+static struct scan *scan_new(struct spool *spool, struct scan_options *options, unsigned messages)
+{
+	struct scan *scan = g_new0(struct scan, 1);
+
+	spool->format = &format;
+	*scan = (struct scan){ .options = options, .spool = spool,
+			       .outcomes = g_ptr_array_new_with_free_func(
+				       (GDestroyNotify)outcome_free),
+			       .notes = g_ptr_array_new_with_free_func(g_free) };
+	scan->tally.messages = messages;
+	return scan;
+}
+
+static struct outcome *add(struct scan *scan, unsigned place, enum verdict v, enum impact impact,
+			   enum finding_id id)
+{
+	struct outcome *o = g_new0(struct outcome, 1);
+
+	o->id = g_strdup("ID");
+	o->path = g_strdup("x");
+	o->place = place;
+	o->verdict = v;
+	o->impact = impact;
+	o->report = g_new0(struct report, 1);
+	report_add(o->report, id, 0, 0, 0)->impact = (uint8_t)impact;
+	g_ptr_array_add(scan->outcomes, o);
+	return o;
+}
+
+static void test_decide_policy(void)
+{
+	static const struct {
+		enum policy policy;
+		enum verdict verdict;
+		enum impact impact;
+		enum action action;
+	} cases[] = {
+		{ MOVE_NOTHING, VERDICT_CORRUPT, IMPACT_SERVER_STOPS, ACTION_NONE },
+		{ MOVE_FATAL, VERDICT_CORRUPT, IMPACT_SERVER_STOPS, ACTION_PLANNED },
+		{ MOVE_FATAL, VERDICT_CORRUPT, IMPACT_SERVER_DELETES, ACTION_PLANNED },
+		{ MOVE_FATAL, VERDICT_CORRUPT, IMPACT_DAMAGED_DELIVERY, ACTION_NONE },
+		{ MOVE_FATAL, VERDICT_CORRUPT, IMPACT_STRANDED, ACTION_NONE },
+		{ MOVE_CORRUPT, VERDICT_CORRUPT, IMPACT_NONE, ACTION_PLANNED },
+		{ MOVE_CORRUPT, VERDICT_SUSPECT, IMPACT_SERVER_STOPS, ACTION_NONE },
+		{ MOVE_CORRUPT, VERDICT_UNCHECKED, IMPACT_SERVER_STOPS, ACTION_NONE },
+		{ MOVE_CORRUPT, VERDICT_FOREIGN, IMPACT_SERVER_STOPS, ACTION_NONE },
+		{ MOVE_CORRUPT, VERDICT_CHANGED, IMPACT_SERVER_STOPS, ACTION_NONE },
+	};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+		struct spool spool = { .running = SERVER_STOPPED };
+		struct scan_options options = { .policy = cases[i].policy, .brake = true };
+		struct scan *scan = scan_new(&spool, &options, 100);
+		struct outcome *o = add(scan, 0, cases[i].verdict, cases[i].impact, 0);
+
+		decide(scan);
+		g_assert_cmpint(o->action, ==, cases[i].action);
+		scan_free(scan);
+	}
+}
+
+/* One message that -y would move, under each circumstance that holds it back. */
+static void test_decide_refusals(void)
+{
+	static const struct {
+		unsigned place;
+		enum running running;
+		bool network, cut, unattended;
+		uint32_t version;
+		enum action action;
+	} cases[] = {
+		{ 0, SERVER_STOPPED, false, false, false, 0, ACTION_PLANNED },
+		{ 0, SERVER_RUNNING, false, false, false, 0, ACTION_REFUSED },
+		{ 0, SERVER_UNKNOWN, false, false, false, 0, ACTION_REFUSED },
+		{ 1, SERVER_RUNNING, false, false, false, 0, ACTION_PLANNED },
+		{ 1, SERVER_STOPPED, true, false, false, 0, ACTION_REFUSED },
+		{ 1, SERVER_STOPPED, false, true, false, 0, ACTION_REFUSED },
+		{ 1, SERVER_STOPPED, false, false, true, VERSION(3, 7, 99), ACTION_PLANNED },
+		{ 1, SERVER_STOPPED, false, false, true, VERSION(3, 8, 0), ACTION_REFUSED },
+		{ 1, SERVER_STOPPED, false, false, true, VERSION(4, 0, 0), ACTION_REFUSED },
+		{ 1, SERVER_STOPPED, false, false, false, VERSION(4, 0, 0), ACTION_PLANNED },
+	};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+		struct spool spool = { .running = cases[i].running, .network = cases[i].network,
+				       .site.version = cases[i].version };
+		struct scan_options options = { .policy = MOVE_CORRUPT, .brake = true,
+						.unattended = cases[i].unattended };
+		struct scan *scan = scan_new(&spool, &options, 100);
+		struct outcome *o = add(scan, cases[i].place, VERDICT_CORRUPT, IMPACT_SERVER_STOPS, 0);
+
+		scan->cut_short = cases[i].cut;
+		decide(scan);
+		g_assert_cmpint(o->action, ==, cases[i].action);
+		g_assert_true((o->action == ACTION_REFUSED) == (o->reason != NULL));
+		scan_free(scan);
+	}
+}
+
+static unsigned planned(unsigned messages, unsigned corrupt, unsigned kinds,
+			struct scan_options options)
+{
+	struct spool spool = { .running = SERVER_STOPPED };
+	struct scan *scan = scan_new(&spool, &options, messages);
+	unsigned count = 0;
+
+	options.policy = MOVE_CORRUPT;
+	for (unsigned i = 0; i < corrupt; i++)
+		add(scan, 1, VERDICT_CORRUPT, IMPACT_SERVER_STOPS, (enum finding_id)(i % kinds));
+	decide(scan);
+	for (guint i = 0; i < scan->outcomes->len; i++)
+		count += ((struct outcome *)scan->outcomes->pdata[i])->action == ACTION_PLANNED;
+	scan_free(scan);
+	return count;
+}
+
+static void test_decide_brake(void)
+{
+	const struct scan_options attended = { .brake = true };
+	const struct scan_options unattended = { .brake = true, .unattended = true };
+	const struct scan_options none = { .brake = false };
+	const struct scan_options five = { .brake = true, .max_move = 5 };
+
+	/* More than 3 and over a third with the same finding: our error. */
+	g_assert_cmpuint(planned(3, 3, 1, attended), ==, 3);
+	g_assert_cmpuint(planned(4, 4, 1, attended), ==, 0);
+	g_assert_cmpuint(planned(12, 4, 1, attended), ==, 4);
+	g_assert_cmpuint(planned(11, 4, 1, attended), ==, 0);
+	g_assert_cmpuint(planned(4, 4, 1, none), ==, 4);
+	g_assert_cmpuint(planned(4, 4, 2, attended), ==, 4);
+	/* Unattended: 10 percent, at least 1, at most 10. */
+	g_assert_cmpuint(planned(5, 1, 1, unattended), ==, 1);
+	g_assert_cmpuint(planned(5, 2, 1, unattended), ==, 0);
+	g_assert_cmpuint(planned(30, 3, 1, unattended), ==, 3);
+	g_assert_cmpuint(planned(1000, 10, 1, unattended), ==, 10);
+	g_assert_cmpuint(planned(1000, 11, 1, unattended), ==, 0);
+	g_assert_cmpuint(planned(1000, 300, 1, attended), ==, 300);
+	/* The operator's own number. */
+	g_assert_cmpuint(planned(1000, 5, 1, five), ==, 5);
+	g_assert_cmpuint(planned(1000, 6, 1, five), ==, 0);
+}
+
+/* --- beneath ----------------------------------------------------------------------- */
+
+static void test_beneath(void)
+{
+	g_autofree char *dir = g_dir_make_tmp("spoolck-beneath-XXXXXX", NULL);
+	int root = open(dir, O_RDONLY | O_DIRECTORY), fd;
+
+	g_assert_cmpint(mkdirat(root, "a", 0700), ==, 0);
+	g_assert_cmpint(mkdirat(root, "a/b", 0700), ==, 0);
+	g_assert_cmpint(symlinkat("/etc", root, "a/out"), ==, 0);
+	g_assert_cmpint(symlinkat("b", root, "a/in"), ==, 0);
+	fd = open_beneath(root, "a/b", O_RDONLY | O_DIRECTORY);
+	g_assert_cmpint(fd, >=, 0);
+	close(fd);
+	fd = open_beneath(root, ".", O_RDONLY | O_DIRECTORY);
+	g_assert_cmpint(fd, >=, 0);
+	close(fd);
+	g_assert_cmpint(open_beneath(root, "a/out/passwd", O_RDONLY), <, 0);
+	g_assert_cmpint(open_beneath(root, "a/in", O_RDONLY), <, 0);
+	g_assert_cmpint(open_beneath(root, "../etc/passwd", O_RDONLY), <, 0);
+	g_assert_cmpint(open_beneath(root, "/etc/passwd", O_RDONLY), <, 0);
+	g_assert_cmpint(open_beneath(root, "a/none", O_RDONLY), ==, -ENOENT);
+	unlinkat(root, "a/in", 0);
+	unlinkat(root, "a/out", 0);
+	unlinkat(root, "a/b", AT_REMOVEDIR);
+	unlinkat(root, "a", AT_REMOVEDIR);
+	rmdir(dir);
+	close(root);
+}
+
+int main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+	g_test_add_func("/wire/round-trip", test_wire_round_trip);
+	g_test_add_func("/wire/cut", test_wire_cut);
+	g_test_add_func("/wire/flipped", test_wire_flipped);
+	g_test_add_func("/wire/full", test_wire_full);
+	g_test_add_func("/wire/want", test_wire_want);
+	g_test_add_func("/seen", test_seen);
+	g_test_add_func("/decide/policy", test_decide_policy);
+	g_test_add_func("/decide/refusals", test_decide_refusals);
+	g_test_add_func("/decide/brake", test_decide_brake);
+	g_test_add_func("/beneath", test_beneath);
+	return g_test_run();
+}
