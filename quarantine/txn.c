@@ -4,7 +4,8 @@
  * Promises: after q_move() returns, and after q_recover() has run when it did
  * not return, the message is whole in the spool or whole in the quarantine.
  * Never: copies, opens for writing, chowns, or removes a file of mail; replaces
- * a name; follows a link. The only names it unlinks are its own papers.
+ * a name; follows a link. It unlinks its own papers, and in the lodge the
+ * second name of a file that link() has put back; never a name in the spool.
  * Fails: before the first rename without a trace; later it puts back what it
  * took, and when even that fails says so and leaves the rest to q_recover().
  *

@@ -165,7 +165,5 @@ int command_scan(char **argv)
 	if (spools->len > 0 || common.json)
 		out->summary(&totals);
 	g_ptr_array_free(spools, TRUE);
-	if (fflush(stdout) != 0 || ferror(stdout))
-		return totals.exit | EXIT_FAILED;
 	return totals.exit;
 }

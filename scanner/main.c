@@ -11,6 +11,8 @@
 #include "hire.h"
 #include "lanemem.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -157,11 +159,17 @@ static void help(FILE *to)
 	fprintf(to, "\n`spoolck VERB --help` shows the options; spoolck(1) tells it all.\n");
 }
 
-int main(int argc, char **argv)
+/* Descriptors 0 to 2 that are closed would be given to the first thing we open, and the
+ * report written into it. What stands in for them takes no output. */
+static void open_standard(void)
 {
-	setlocale(LC_ALL, "");
-	/* Numbers are read and written in one way, and a name's bytes are UTF-8 or escaped. */
-	setlocale(LC_NUMERIC, "C");
+	for (int fd = 0; fd <= 2; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDONLY) != fd)
+			_exit(EXIT_FAILED);
+}
+
+static int run(int argc, char **argv)
+{
 	if (argc < 2) {
 		help(stderr);
 		return EXIT_USAGE;
@@ -178,4 +186,19 @@ int main(int argc, char **argv)
 		if (strcmp(argv[1], verbs[i].name) == 0)
 			return verbs[i].run(argv + 1);
 	return command_usage("%s: no such verb", argv[1]);
+}
+
+int main(int argc, char **argv)
+{
+	int status;
+
+	open_standard();
+	setlocale(LC_ALL, "");
+	/* Numbers are read and written in one way. */
+	setlocale(LC_NUMERIC, "C");
+	status = run(argc, argv);
+	/* A report that nobody got is a failure. */
+	if (fflush(stdout) != 0 || ferror(stdout))
+		status |= command_failed("cannot write to standard output: %s", g_strerror(errno));
+	return status;
 }
