@@ -57,10 +57,21 @@ struct cur {
       \at(c->pos, B) == \at(c->pos, A) &&
       \at(c->err, B) == (\at(c->err, A) == CUR_OK ? e : \at(c->err, A));
 
+    logic integer le32(uint8_t *p) =
+      p[0] + 0x100 * p[1] + 0x10000 * p[2] + 0x1000000 * p[3];
+
     // The number in the n groups of 7 bits at p.
-    logic integer power128(integer n) = n <= 0 ? 1 : 128 * power128(n - 1);
+    logic integer power128(integer n) =
+      n == 0 ? 1 : n == 1 ? 0x80 : n == 2 ? 0x4000 : n == 3 ? 0x200000 : n == 4 ? 0x10000000 :
+      n == 5 ? 0x800000000 : n == 6 ? 0x40000000000 : n == 7 ? 0x2000000000000 :
+      n == 8 ? 0x100000000000000 : 0x8000000000000000;
+    logic integer group(uint8_t *p, integer i, integer n) =
+      i < n ? power128(i) * (p[i] % 128) : 0;
     logic integer groups(uint8_t *p, integer n) =
-      n <= 0 ? 0 : groups(p, n - 1) + power128(n - 1) * (p[n - 1] % 128);
+      group(p, 0, n) + group(p, 1, n) + group(p, 2, n) + group(p, 3, n) + group(p, 4, n) +
+      group(p, 5, n) + group(p, 6, n) + group(p, 7, n) + group(p, 8, n);
+
+    lemma group_fits: \forall integer a, b; 0 <= a && 0 <= b <= 127 ==> 0 <= a * b <= 127 * a;
 
     // The form of a number at p: n bytes say "more follows"; the next one says
     // that it is the last.
@@ -206,7 +217,7 @@ static inline struct cur cur_sub(struct cur *c, size_t n)
 	struct cur sub = { c->buf, 0, 0, cur_offset(c), CUR_OK };
 	const uint8_t *p = cur_take(c, n);
 
-	if (p != NULL) {
+	if (c->err == CUR_OK) {
 		sub.buf = p;
 		sub.len = n;
 	} else {
@@ -249,6 +260,16 @@ static inline int cur_peek(const struct cur *c)
 	return cur_left(c) > 0 ? c->buf[c->pos] : -1;
 }
 
+/* Four bytes, the lowest first. */
+/*@ requires \valid_read(p + (0 .. 3));
+    assigns \result \from p[0 .. 3];
+    ensures \result == le32(p);
+*/
+static inline uint32_t cur_le32(const uint8_t *p)
+{
+	return p[0] + 0x100u * p[1] + 0x10000u * p[2] + 0x1000000u * p[3];
+}
+
 /* Little-endian fixed-width numbers; 0 and CUR_SHORT when cut. */
 /*@ requires cur_ready(c);
     assigns c->pos, c->err, \result \from *c, c->buf[0 .. c->len - 1];
@@ -277,7 +298,7 @@ static inline uint16_t cur_u16le(struct cur *c)
       assumes cur_has(c, 4);
       ensures cur_moved{Pre,Post}(c, 4);
       ensures \let p = c->buf + \old(c->pos);
-              \result == p[0] + 0x100 * p[1] + 0x10000 * p[2] + 0x1000000 * p[3];
+              \result == le32(p);
     behavior not_there:
       assumes !cur_has(c, 4);
       ensures \result == 0 && cur_failed{Pre,Post}(c, CUR_SHORT) && c->err != CUR_OK;
@@ -287,7 +308,7 @@ static inline uint16_t cur_u16le(struct cur *c)
 static inline uint32_t cur_u32le(struct cur *c)
 {
 	const uint8_t *p = cur_take(c, 4);
-	return p != NULL ? p[0] + 0x100u * p[1] + 0x10000u * p[2] + 0x1000000u * p[3] : 0;
+	return p != NULL ? cur_le32(p) : 0;
 }
 
 /*@ requires cur_ready(c);
@@ -297,9 +318,7 @@ static inline uint32_t cur_u32le(struct cur *c)
       assumes cur_has(c, 8);
       ensures cur_moved{Pre,Post}(c, 8);
       ensures \let p = c->buf + \old(c->pos);
-              \result ==
-              p[0] + 0x100 * p[1] + 0x10000 * p[2] + 0x1000000 * p[3] + 0x100000000 *
-              (p[4] + 0x100 * p[5] + 0x10000 * p[6] + 0x1000000 * p[7]);
+              \result == le32(p) + 0x100000000 * le32(p + 4);
     behavior not_there:
       assumes !cur_has(c, 8);
       ensures \result == 0 && cur_failed{Pre,Post}(c, CUR_SHORT) && c->err != CUR_OK;
@@ -308,9 +327,53 @@ static inline uint32_t cur_u32le(struct cur *c)
 */
 static inline uint64_t cur_u64le(struct cur *c)
 {
-	struct cur both = cur_sub(c, 8);
-	uint64_t low = cur_u32le(&both);
-	return low + 0x100000000u * cur_u32le(&both);
+	const uint8_t *p = cur_take(c, 8);
+	return p != NULL ? cur_le32(p) + 0x100000000u * cur_le32(p + 4) : 0;
+}
+
+/* How many of the first `most` bytes say "more follows", up to the first that
+ * does not. */
+/*@ requires \valid_read(p + (0 .. most - 1));
+    assigns \result \from p[0 .. most - 1], most;
+    ensures \result <= most && more_bytes(p, \result);
+    ensures \result < most ==> p[\result] < 128;
+    ensures \forall integer k; 0 <= k < most && more_bytes(p, k) && p[k] < 128 ==> k == \result;
+*/
+static inline size_t cur_more(const uint8_t *p, size_t most)
+{
+	size_t n = 0;
+
+	/*@ loop invariant n <= most && more_bytes(p, n);
+	    loop assigns n;
+	    loop variant most - n;
+	*/
+	while (n < most && p[n] >= 128)
+		n++;
+	return n;
+}
+
+/* The number in `n` groups of 7 bits, 1..9 of them: at most 63 bits. */
+/*@ requires 1 <= n <= 9 && \valid_read(p + (0 .. n - 1));
+    assigns \result \from p[0 .. n - 1], n;
+    ensures \result == groups(p, n);
+*/
+static inline uint64_t cur_groups(const uint8_t *p, size_t n)
+{
+	uint64_t value = 0, weight = 1;
+
+	/*@ loop invariant i <= n && weight == power128(i);
+	    loop invariant value < weight;
+	    loop invariant value == groups(p, i);
+	    loop assigns i, value, weight;
+	    loop variant n - i;
+	*/
+	for (size_t i = 0; i < n; i++) {
+		/*@ assert 0 <= weight * (p[i] % 128) <= 127 * weight; */
+		/*@ assert groups(p, i + 1) == groups(p, i) + group(p, i, i + 1); */
+		value += weight * (p[i] % 128u);
+		weight *= 128;
+	}
+	return value;
 }
 
 /* A number in base 128, least significant group first, bit 7 = more follows
@@ -322,13 +385,15 @@ static inline uint64_t cur_u64le(struct cur *c)
     assigns c->pos, c->err, \result \from *c, c->buf[0 .. c->len - 1], max_bytes, max;
     ensures cur_ready(c) && \result <= max;
     ensures \old(c->err) != CUR_OK ==> \result == 0 && cur_failed{Pre,Post}(c, CUR_SHORT);
-    // A number of n + 1 bytes, the last one the first without bit 7.
+    // A number of n + 1 bytes: the last one is the first without bit 7.
     ensures \let p = c->buf + \old(c->pos);
       \forall integer n; 0 <= n < max_bytes && n < 9 && \old(cur_has(c, n + 1)) &&
-      more_bytes(p, n) && p[n] < 128 ==>
-        (groups(p, n + 1) <= max ?
-          \result == groups(p, n + 1) && cur_moved{Pre,Post}(c, n + 1) :
-          \result == 0 && cur_failed{Pre,Post}(c, CUR_TOO_BIG));
+      more_bytes(p, n) && p[n] < 128 && groups(p, n + 1) <= max ==>
+        \result == groups(p, n + 1) && cur_moved{Pre,Post}(c, n + 1);
+    ensures \let p = c->buf + \old(c->pos);
+      \forall integer n; 0 <= n < max_bytes && n < 9 && \old(cur_has(c, n + 1)) &&
+      more_bytes(p, n) && p[n] < 128 && groups(p, n + 1) > max ==>
+        \result == 0 && cur_failed{Pre,Post}(c, CUR_TOO_BIG);
     // The window ends in it.
     ensures \let p = c->buf + \old(c->pos); \let n = c->len - \old(c->pos);
       \old(c->err) == CUR_OK && n < max_bytes && n < 9 && more_bytes(p, n) ==>
@@ -340,36 +405,24 @@ static inline uint64_t cur_u64le(struct cur *c)
 */
 static inline uint64_t cur_varint(struct cur *c, unsigned max_bytes, uint64_t max)
 {
-	uint64_t value = 0, weight = 1;
-	size_t start = c->pos;
-	unsigned i;
+	const uint8_t *p = c->buf + c->pos;
+	size_t left = c->len - c->pos, most = max_bytes < 9 ? max_bytes : 9, n;
+	uint64_t value;
 
-	/*@ loop invariant i <= 9 && (i <= max_bytes || i == 0);
-	    loop invariant \at(c->err, Pre) == CUR_OK || (i == 0 && c->err == \at(c->err, Pre));
-	    loop invariant i > 0 ==> c->err == CUR_OK;
-	    loop invariant cur_ready(c) && c->pos == start + i;
-	    loop invariant weight == power128(i) && value < weight;
-	    loop invariant more_bytes(c->buf + start, i) && value == groups(c->buf + start, i);
-	    loop assigns i, value, weight, c->pos, c->err;
-	    loop variant 9 - i;
-	*/
-	for (i = 0; i < max_bytes && i < 9; i++) {
-		uint8_t byte = cur_u8(c);
-
-		if (c->err != CUR_OK)
-			break;
-		value += weight * (byte % 128u);
-		weight *= 128;
-		if (byte < 128) {
-			if (value <= max)
-				return value;
-			cur_fail(c, CUR_TOO_BIG);
-			break;
-		}
+	if (c->err != CUR_OK)
+		return 0;
+	n = cur_more(p, most < left ? most : left);
+	if (n == most || n == left) {
+		c->err = n == most ? CUR_LONG_FORM : CUR_SHORT;
+		return 0;
 	}
-	cur_fail(c, CUR_LONG_FORM);
-	c->pos = start;
-	return 0;
+	value = cur_groups(p, n + 1);
+	if (value > max) {
+		c->err = CUR_TOO_BIG;
+		return 0;
+	}
+	c->pos += n + 1;
+	return value;
 }
 
 /* How many of the bytes left come before the first `byte`; all of them when it
@@ -405,9 +458,8 @@ static inline size_t cur_find(const struct cur *c, uint8_t byte)
       ensures \forall integer i; 0 <= i < n ==> to[i] == c->buf[\old(c->pos) + i];
     behavior not_there:
       assumes !cur_has(c, n);
-      assigns c->err \from c->err;
-      assigns \result \from *c, n;
       ensures \result == \false && cur_failed{Pre,Post}(c, CUR_SHORT) && c->err != CUR_OK;
+      ensures \forall integer i; 0 <= i < n ==> to[i] == \old(to[i]);
     complete behaviors;
     disjoint behaviors;
 */
@@ -415,7 +467,7 @@ static inline bool cur_copy(struct cur *c, uint8_t *to, size_t n)
 {
 	const uint8_t *p = cur_take(c, n);
 
-	if (p == NULL)
+	if (c->err != CUR_OK)
 		return false;
 	if (n > 0)
 		memcpy(to, p, n);

@@ -327,8 +327,7 @@ static void cross(const struct sighting *a, const struct sighting *b, struct rep
 {
 	struct finding *f;
 
-	/* Ids are used again, and what lies in corrupt/ or saved/ stays there:
-	 * no rename meets it, unless the other is put aside as well. */
+	/* Nothing renames to or from saved/; all other queues meet. */
 	if (a->ino == b->ino || a->place == PF_SAVED || b->place == PF_SAVED)
 		return;
 	f = report_add(r, F_SPOOL_DUPLICATE_ID, PF_MESSAGE, 0, 0);

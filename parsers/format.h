@@ -28,6 +28,7 @@ enum place_kind {
 enum place_lock {
 	MOVE_LIVE,    /* rename is safe while the server runs */
 	MOVE_STOPPED, /* only while the server is stopped */
+	MOVE_LOCKED,  /* while we hold the server's own lock on the message, see struct lock */
 };
 
 struct place {
@@ -45,6 +46,17 @@ struct place {
 struct role {
 	const char *name;     /* "message", "defer log" */
 	bool checked;         /* given to check(); the others only move along */
+	bool whole;           /* check() gets all of it at once, up to WHOLE_MAX; else a window */
+};
+
+/* The lock that the server holds on a message while it works on it. */
+enum lock_kind { LOCK_NONE, LOCK_FCNTL, LOCK_FLOCK };
+
+struct lock {
+	enum lock_kind kind;
+	unsigned role;        /* the part that is locked */
+	/* LOCK_FCNTL: how many bytes from the start, for this id; NULL = all. */
+	uint64_t (*length)(const char *id, size_t id_len);
 };
 
 /* --- Names -------------------------------------------------------------- */
@@ -90,6 +102,7 @@ struct message {
 	const char *id;         /* not terminated */
 	size_t id_len;
 	struct part parts[PARTS_MAX]; /* by role; mode 0 = there is none */
+	bool force;             /* judge the contents even if it looks unfinished (explain) */
 	struct site site;
 };
 
@@ -147,6 +160,7 @@ struct format {
 	const struct role *roles;
 	unsigned nroles;        /* at most PARTS_MAX */
 	unsigned loose_place;   /* where a file that is explained on its own is taken to lie */
+	struct lock lock;       /* for places with MOVE_LOCKED */
 	const char *hidden;     /* directory below the root where the server never looks, for the lodge */
 	bool inode_in_name;     /* a restored copy has to be the same inode */
 
@@ -181,6 +195,11 @@ struct format {
 
 	/* Two files claim the same id: a finding, or nothing. */
 	void (*cross)(const struct sighting *a, const struct sighting *b, struct report *r);
+
+	/* The part `role` lies in `place` without its anchor: a finding, or nothing. NULL: orphans
+	 * mean nothing. */
+	void (*orphan)(unsigned place, unsigned role, const struct part *p, const struct site *s,
+		       struct report *r);
 
 	/* STEP_ROW: one row was filled in, call again. */
 	size_t decode_scratch;

@@ -224,10 +224,11 @@ struct pf_check {
 	uint64_t text, x, x_end, end; /* first record of the text; X; behind X; behind E */
 	uint64_t zeros;      /* zero bytes at the start */
 	uint64_t arrived_by; /* the pointer just followed, 0 none */
+	uint64_t circled;    /* recipients read when the circle, if it is one, began */
 
 	bool time_seen, time_good;
 	bool null_sender;
-	bool rcpt_first;     /* a recipient before the sender, at rcpt_at */
+	bool rcpt_first;     /* a recipient record before the sender, at rcpt_at */
 	uint8_t pending;     /* O, n, o records that wait for their recipient */
 	uint32_t senders;
 	uint64_t time_at, time_len, sender_at, rcpt_at;

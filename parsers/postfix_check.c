@@ -159,7 +159,8 @@ static bool check_status(const struct pf_work *x)
 	}
 	if (x->m->place == PF_CORRUPT)
 		pf_note(x, F_POSTFIX_PUT_ASIDE, 0, 0);
-	if (aside || (p->mode & 0700) == 0700)
+	if (aside || (p->mode & 0700) == 0700 ||
+	    (x->m->force && (p->mode & 0700) != 0400))
 		return true;
 	if ((p->mode & 0700) == 0400 && !x->k->maildrop) {
 		pf_note(x, F_POSTFIX_MARKED_CORRUPT, 0, 0);
@@ -284,12 +285,15 @@ static bool follow(const struct pf_work *x, struct pf_reader *reader, const stru
 	struct pf_check *k = x->k;
 	struct finding *f;
 	uint64_t target, text_end = (uint64_t)k->data_offset + (uint64_t)k->data_size;
+	uint64_t tortoise = reader->tortoise;
 	bool in_text;
 
 	switch (pf_follow(reader, x->p, rec, &target)) {
 	case PF_DUMMY:
 		return true;
 	case PF_JUMPED:
+		if (reader->tortoise != tortoise)
+			k->circled = x->r->recipients;
 		k->jumped = true;
 		k->arrived_by = rec->off;
 		in_text = target >= (uint64_t)k->data_offset && target <= text_end;
@@ -319,10 +323,10 @@ static bool follow(const struct pf_work *x, struct pf_reader *reader, const stru
 	case PF_LOOP:
 	default:
 		f = pf_note(x, F_POSTFIX_POINTER_LOOP, rec->off, rec->header + rec->len);
-		if (segment == PF_TEXT)
+		/* Only recipients that are read again and again hurt more than
+		 * this message: otherwise reading gives up after 10000 rounds. */
+		if (segment == PF_TEXT || x->r->recipients == k->circled)
 			f->impact = (uint8_t)pf_impact_here(k, IMPACT_SERVER_DELETES);
-		else if (x->m->place == PF_HOLD)
-			f->impact = IMPACT_SERVER_STOPS; /* mailq reads it */
 		text_str(&f->expected, "an offset not read before");
 		break;
 	}

@@ -197,10 +197,6 @@ static void recipient_record(const struct pf_work *x, const struct pf_record *re
 	const uint8_t *p;
 
 	k->pending = 0;
-	if (k->senders == 0 && !k->rcpt_first) {
-		k->rcpt_first = true;
-		k->rcpt_at = rec->off;
-	}
 	if (r->recipients++ == 0) {
 		len = len < ADDRESS_MAX ? len : ADDRESS_MAX;
 		p = cur_take(&c, len);
@@ -343,6 +339,13 @@ bool pf_value(const struct pf_work *x, const struct pf_record *rec, enum pf_segm
 	if (rec->len > 0 && rec->type != 'K' && rec->type != 'C' &&
 	    cur_find(&rec->data, 0) < cur_left(&rec->data))
 		pf_note(x, F_POSTFIX_ENVELOPE_NUL, rec->off, rec->header + rec->len);
+	/* showq gives up at a recipient before the sender; cleanup at every kind
+	 * of record that belongs to recipients. */
+	if (k->senders == 0 && !k->rcpt_first &&
+	    (rec->type == 'R' || (k->maildrop && memchr("DO/Kon", rec->type, 6) != NULL))) {
+		k->rcpt_first = true;
+		k->rcpt_at = rec->off;
+	}
 	switch (value) {
 	case PF_SIZE_VALUE:
 		size_record(x, rec);

@@ -12,6 +12,7 @@
 #include "beneath.h"
 #include "bounds.h"
 #include "output.h"
+#include "serverlock.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -58,6 +59,7 @@ enum q_outcome act_move(const struct spool *spool, struct q_store *store, struct
 		.findings = findings, .envelope = envelope,
 	};
 	enum q_outcome done = Q_REFUSED;
+	int lock = -1;
 
 	parts[0] = (struct q_part){
 		.path = o->path, .role = spool->format->roles[0].name, .checked = true,
@@ -69,8 +71,14 @@ enum q_outcome act_move(const struct spool *spool, struct q_store *store, struct
 		snprintf(err->text, sizeof err->text,
 			 "server-running: %s/ may be touched only while the server is stopped",
 			 place->name);
+	else if (place->lock == MOVE_LOCKED && (lock = server_lock(spool, o)) < 0)
+		snprintf(err->text, sizeof err->text, "%s: %s", o->path,
+			 lock == -EWOULDBLOCK ? "the server is working on this message now"
+					      : g_strerror(-lock));
 	else
 		done = q_move(store, &m, &o->entry, err);
+	if (lock >= 0)
+		close(lock);
 	g_free(paths);
 	return done;
 }

@@ -46,6 +46,29 @@ static int place_of(const struct format *f, const char *path, unsigned *depth_r)
 	return -1;
 }
 
+/* The anchor of the message when *path_r is another part of it. */
+static void to_anchor(const struct spool *spool, char **path_r)
+{
+	const char *base = strrchr(*path_r, '/');
+	unsigned depth;
+	int place = place_of(spool->format, *path_r, &depth);
+	struct name name;
+	struct outcome *o;
+
+	if (place < 0)
+		return;
+	name = spool->format->id_of((unsigned)place, base + 1);
+	if (name.kind != NAME_COMPANION)
+		return;
+	g_autofree char *id = g_strndup(name.id, name.id_len);
+	o = spool_locate(spool, id);
+	if (o == NULL)
+		return;
+	g_free(*path_r);
+	*path_r = g_steal_pointer(&o->path);
+	outcome_free(o);
+}
+
 /* A file on its own, in no spool that is known: its directory stands for one. */
 static struct spool *loose(const char *arg, char **below_r)
 {
@@ -74,6 +97,8 @@ static struct spool *find(const char *arg, char **path_r)
 		spool = spool_above(arg, path_r);
 		if (spool == NULL)
 			spool = loose(arg, path_r);
+		else
+			to_anchor(spool, path_r);
 		if (spool == NULL)
 			command_failed("%s: cannot open its directory", arg);
 		return spool;
@@ -275,7 +300,7 @@ int command_explain(char **argv)
 		return EXIT_FAILED;
 	place = place_of(x.scan.spool->format, outcome.path, &depth);
 	outcome.place = place >= 0 ? (unsigned)place : x.scan.spool->format->loose_place;
-	outcome.id = g_path_get_basename(outcome.path);
+	outcome.id = g_path_get_basename(outcome.path); /* for the writers; only a name */
 	outcome.report = &x.report;
 	x.outcome = &outcome;
 	x.colour = isatty(STDOUT_FILENO) && g_getenv("NO_COLOR") == NULL;

@@ -178,6 +178,7 @@ static bool wake(unsigned first, unsigned n)
 		return false;
 	head->count = n;
 	head->verb = r.job.verb;
+	head->force = r.job.force;
 	for (unsigned i = 0; i < n; i++)
 		head->messages[i] = r.slots[first + i].offset;
 	r.worker.served += n;

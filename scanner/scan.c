@@ -434,9 +434,28 @@ static void duplicate(struct work *w, unsigned place, const char *dir, const str
 		about_spool(w, place, path, &r);
 }
 
-/* Logs of messages that are gone. */
-static bool on_log_names(void *arg, unsigned place, unsigned depth, const char *dir,
-			 const struct walk_name *names, size_t n)
+/* A part whose message is gone: an old log, or an orphan that the format judges. */
+static void orphan(struct work *w, unsigned place, unsigned role, const char *path,
+		   const struct stat *st)
+{
+	const struct spool *spool = w->scan->spool;
+	const struct part part = { .ino = st->st_ino, .size = (uint64_t)st->st_size,
+				   .mtime = st->st_mtime, .mode = st->st_mode, .uid = st->st_uid,
+				   .gid = st->st_gid, .nlink = (uint32_t)st->st_nlink };
+	struct report r;
+
+	report_reset(&r);
+	if (spool->format->places[place].kind != PLACE_LOG)
+		spool->format->orphan(place, role, &part, &spool->site, &r);
+	else if (st->st_mtime <= spool->site.now - STALE_LOG_SECONDS)
+		report_add(&r, F_SPOOL_STALE_LOG, 0, 0, 0);
+	if (r.count > 0)
+		about_spool(w, place, path, &r);
+}
+
+/* Companions of messages that no walk has met. */
+static bool on_companions(void *arg, unsigned place, unsigned depth, const char *dir,
+			  const struct walk_name *names, size_t n)
 {
 	struct work *w = arg;
 	const struct spool *spool = w->scan->spool;
@@ -446,35 +465,43 @@ static bool on_log_names(void *arg, unsigned place, unsigned depth, const char *
 		struct name name = spool->format->id_of(place, names[i].name);
 		g_autofree char *path = NULL;
 		char other[PATH_MAX];
-		struct stat st, log;
-		struct report r;
+		struct stat st, part;
 		unsigned p;
 
 		if (name.kind != NAME_COMPANION || seen_id(w->seen, name.id, name.id_len))
 			continue;
 		path = g_strconcat(dir, "/", names[i].name, NULL);
-		if (find_message(spool, name.id, name.id_len, 0, &p, other, sizeof other, &st) ||
-		    !stat_beneath(spool, path, &log) ||
-		    log.st_mtime > spool->site.now - STALE_LOG_SECONDS)
-			continue;
-		report_reset(&r);
-		report_add(&r, F_SPOOL_STALE_LOG, 0, 0, 0);
-		about_spool(w, place, path, &r);
+		if (!find_message(spool, name.id, name.id_len, 0, &p, other, sizeof other, &st) &&
+		    stat_beneath(spool, path, &part))
+			orphan(w, place, name.role, path, &part);
 	}
 	return !time_is_up(w->scan);
 }
 
 /* --- The run ------------------------------------------------------------------ */
 
-static void walk_kind(struct work *w, bool logs)
+/* The messages of every place. */
+static void walk_messages(struct work *w)
 {
 	const struct format *f = w->scan->spool->format;
-	const struct walk_sink sink = { logs ? on_log_names : on_names, on_error, w };
+	const struct walk_sink sink = { on_names, on_error, w };
 
 	for (unsigned p = 0; p < f->nplaces; p++)
-		if ((f->places[p].kind == PLACE_LOG) == logs &&
+		if (f->places[p].kind != PLACE_LOG && !walk_place(w->scan->spool, p, &sink))
+			break;
+	lanes_drain(w->lanes);
+}
+
+/* What lies about without a message. */
+static void walk_companions(struct work *w)
+{
+	const struct format *f = w->scan->spool->format;
+	const struct walk_sink sink = { on_companions, on_error, w };
+
+	for (unsigned p = 0; p < f->nplaces; p++)
+		if ((f->places[p].kind == PLACE_LOG || f->orphan != NULL) &&
 		    !walk_place(w->scan->spool, p, &sink))
-			return;
+			break;
 }
 
 static void confirm(struct work *w)
@@ -510,16 +537,13 @@ static gint by_rank(gconstpointer a, gconstpointer b)
 
 static void examine(struct work *w)
 {
-	walk_kind(w, false);
-	lanes_drain(w->lanes);
+	walk_messages(w);
 	/* Mail that came, or moved to a place that was already behind us. */
-	if (!w->scan->cut_short && w->scan->spool->running != SERVER_STOPPED) {
-		walk_kind(w, false);
-		lanes_drain(w->lanes);
-	}
+	if (!w->scan->cut_short && w->scan->spool->running != SERVER_STOPPED)
+		walk_messages(w);
 	confirm(w);
 	if (!w->scan->cut_short)
-		walk_kind(w, true);
+		walk_companions(w);
 }
 
 struct scan *scan_run(struct spool *spool, const struct scan_options *options,

@@ -114,9 +114,13 @@ static enum load load_part(struct slot *s, const struct slot_source *src, unsign
 	struct lane_part *p = &message_of(s, src->mem)->parts[role];
 	const struct file_facts *f = &s->facts[role];
 	struct file_facts again;
-	size_t len = f->size > WINDOW_MAX ? WINDOW_MAX : (size_t)f->size;
+	bool whole = src->config->format->roles[role].whole;
+	size_t most = whole ? WHOLE_MAX : WINDOW_MAX;
+	size_t len = f->size > most ? most : (size_t)f->size;
 	ssize_t got;
 
+	if (whole && f->size > most)
+		return unchecked(end, UNCHECKED_TOO_BIG, 0, 0);
 	part_fill(p, f);
 	p->data = lanemem_take(src->mem, len);
 	if (p->data == 0)

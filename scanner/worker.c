@@ -59,6 +59,7 @@ static void load(const struct lane_head *head, unsigned index)
 	m->id = (const char *)w.lane + from->id;
 	m->id_len = from->id_len;
 	m->site = head->site;
+	m->force = head->force;
 	for (unsigned i = 0; i < formats[head->format]->nroles; i++) {
 		const struct lane_part *p = &from->parts[i];
 

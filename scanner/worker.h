@@ -34,6 +34,7 @@ struct lane_head {
 	uint32_t format;         /* index into formats[] */
 	uint32_t verb;           /* enum lane_verb */
 	uint32_t count;          /* messages in this batch */
+	bool force;              /* struct message */
 	struct site site;
 	uint32_t messages[BATCH_MAX]; /* offsets of struct lane_message */
 };
