@@ -100,10 +100,10 @@ const struct place pf_places[PF_PLACES] = {
 };
 
 static const struct role roles[PF_ROLES] = {
-	[PF_MESSAGE] = { "message", true },
-	[PF_DEFER_LOG] = { "defer log", false },
-	[PF_BOUNCE_LOG] = { "bounce log", false },
-	[PF_TRACE_LOG] = { "trace log", false },
+	[PF_MESSAGE] = { .name = "message", .checked = true },
+	[PF_DEFER_LOG] = { .name = "defer log" },
+	[PF_BOUNCE_LOG] = { .name = "bounce log" },
+	[PF_TRACE_LOG] = { .name = "trace log" },
 };
 
 /* The place of a log by its role, and the reverse. */

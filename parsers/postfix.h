@@ -191,7 +191,12 @@ bool pf_is(const struct cur *c, const char *word);
  * type 0 refused, showq's missing return)? */
 bool pf_fixed_2026(uint32_t version);
 
-/* "'N' (text line)", "0x93". */
+/* Does showq go on after it has freed its buffers, when a sender record stands
+ * second or behind a recipient? From 3.1 until those fixes; so it may be when the
+ * version is unknown. Tried on 3.7.11: signal 11, and mailq fails for a minute. */
+bool pf_showq_dies(uint32_t version);
+
+/* "'N' (line)", "0x93". */
 void pf_say_type(struct text *t, uint8_t type);
 
 /* The unread bytes of `c`, as many as fit. */

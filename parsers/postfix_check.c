@@ -272,9 +272,16 @@ static bool misplaced(const struct pf_work *x, const struct pf_record *rec, enum
 			       segment == PF_ENV ? "an envelope record" : "an extracted record");
 	pf_say_record(f, rec);
 	/* qmgr takes what either envelope may hold, and earlier ones skipped all
-	 * else: the recipient or value that stood here is lost. */
+	 * else: the recipient or value that stood here is lost. But an end before
+	 * all that it needs makes it refuse the file, and a second sender is the
+	 * end of showq. */
 	if (taken || (envelope && version != 0 && version < VERSION(3, 7, 0)))
 		f->impact = (uint8_t)pf_impact_here(x->k, IMPACT_DAMAGED_DELIVERY);
+	if (taken && rec->type == 'E' &&
+	    !(x->k->have_size && x->k->time_good && x->k->senders > 0))
+		f->impact = (uint8_t)pf_impact_here(x->k, IMPACT_SERVER_DELETES);
+	if (taken && rec->type == 'S' && x->m->place <= PF_HOLD && pf_showq_dies(version))
+		f->impact = IMPACT_SERVER_STOPS;
 	return taken && rec->type != 'E';
 }
 
@@ -488,8 +495,8 @@ static enum step text(const struct pf_work *x, struct want *w)
 static void check_mandatory(const struct pf_work *x)
 {
 	struct pf_check *k = x->k;
-	uint32_t version = x->m->site.version;
-	bool showq = x->m->place == PF_HOLD && !pf_fixed_2026(version);
+	bool dies = pf_showq_dies(x->m->site.version);
+	bool showq = x->m->place == PF_HOLD && dies;
 	struct finding *f;
 
 	/* pickup adds the file's own time when there is no T at all. */
@@ -507,7 +514,7 @@ static void check_mandatory(const struct pf_work *x)
 		text_u64(&f->expected, k->sender_at);
 		if (showq)
 			f->impact = IMPACT_SERVER_STOPS;
-		else if (!k->maildrop && pf_fixed_2026(version))
+		else if (!k->maildrop && !dies)
 			f->impact = IMPACT_NONE;
 	}
 }
@@ -668,8 +675,11 @@ static void finish(const struct pf_work *x)
 	if (k->maildrop && recipients == 0)
 		pf_note(x, F_POSTFIX_RECIPIENT_MISSING, k->end, 0);
 	if (k->counted && (k->rcpt_count < 0 || (uint64_t)k->rcpt_count != recipients)) {
-		f = pf_note(x, F_POSTFIX_RECIPIENT_COUNT,
-			 k->size_at + k->size_header + 2 * PF_COLUMN, PF_COLUMN - 1);
+		/* With an original recipient that waits for its recipient: one R was
+		 * turned into something else, and its mail is lost in silence. */
+		f = pf_note_as(x, F_POSTFIX_RECIPIENT_COUNT,
+			 k->size_at + k->size_header + 2 * PF_COLUMN, PF_COLUMN - 1,
+			 k->pending != 0 ? SEV_SUSPECT : SEV_NOTICE, IMPACT_NONE);
 		text_str(&f->field, "size record, field 3 (recipient count)");
 		text_u64(&f->expected, recipients);
 		text_i64(&f->found, k->rcpt_count);

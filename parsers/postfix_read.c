@@ -325,6 +325,11 @@ bool pf_fixed_2026(uint32_t version)
 	       (version >= VERSION(3, 9, 14) && version < VERSION(3, 10, 0));
 }
 
+bool pf_showq_dies(uint32_t version)
+{
+	return version == 0 || (version >= VERSION(3, 1, 0) && !pf_fixed_2026(version));
+}
+
 void pf_say_type(struct text *t, uint8_t type)
 {
 	static const char hex[] = "0123456789abcdef";

@@ -33,12 +33,12 @@ static struct finding *note_column(const struct pf_work *x, enum finding_id id,
 
 /* What qmgr does with a size record that is not as written: with one number it
  * takes the file for one of 2000 and dies; other counts it refuses; what it can
- * still read it uses. */
+ * still read it uses, even to seek where no file system goes. */
 static enum impact size_impact(const struct pf_work *x, const struct pf_size *s)
 {
 	if (x->k->held)
 		return IMPACT_NONE;
-	if (s->count == 1)
+	if (s->count == 1 || (s->count >= 3 && s->bad > 2 && s->field[0] >= PF_SEEK_LIMIT))
 		return IMPACT_SERVER_STOPS;
 	if (s->count < 3 || s->bad == 1 || s->bad == 2 || s->field[0] <= 0 || s->field[1] <= 0 ||
 	    (s->field[3] & ~(int64_t)0x1f) != 0 || s->field[4] < 0)
@@ -63,6 +63,22 @@ static void size_shape(const struct pf_work *x, const struct pf_record *rec, con
 	}
 }
 
+/* qmgr and showq seek over the text by field 1: fatal where the file system has
+ * no such offset. showq reads hold/ and maildrop/ as well. */
+static void size_beyond(const struct pf_work *x, const struct pf_record *rec,
+			const struct pf_size *s)
+{
+	struct finding *f;
+
+	if (s->field[0] < PF_SEEK_LIMIT)
+		return;
+	f = note_column(x, F_POSTFIX_SIZE_RANGE, rec, 0);
+	if (x->m->place < PF_CORRUPT)
+		f->impact = IMPACT_SERVER_STOPS;
+	text_str(&f->expected, "at most the file's size, ");
+	text_u64(&f->expected, x->p->size);
+}
+
 static void size_values(const struct pf_work *x, const struct pf_record *rec, const struct pf_size *s)
 {
 	struct finding *f;
@@ -72,15 +88,6 @@ static void size_values(const struct pf_work *x, const struct pf_record *rec, co
 			continue;
 		f = note_column(x, F_POSTFIX_SIZE_RANGE, rec, i);
 		text_str(&f->expected, "more than 0");
-	}
-	/* qmgr and showq seek this far: fatal where the file system refuses. Of
-	 * showq that is true in hold/, too. */
-	if (s->field[0] >= PF_SEEK_LIMIT) {
-		f = note_column(x, F_POSTFIX_SIZE_RANGE, rec, 0);
-		if (x->k->maildrop || x->m->place < PF_CORRUPT)
-			f->impact = IMPACT_SERVER_STOPS;
-		text_str(&f->expected, "at most the file's size, ");
-		text_u64(&f->expected, x->p->size);
 	}
 	if ((s->field[3] & ~(int64_t)0x1f) != 0) {
 		f = note_column(x, F_POSTFIX_SIZE_FLAGS, rec, 3);
@@ -104,15 +111,21 @@ static void size_record(const struct pf_work *x, const struct pf_record *rec)
 	k->have_size = true;
 	k->size_at = rec->off;
 	k->size_header = rec->header;
-	if (k->maildrop)
-		return;
 	pf_size_scan(rec, &s);
+	if (k->maildrop) {
+		/* pickup takes no notice of it; showq does of a good one. */
+		if (s.bad == 0)
+			size_beyond(x, rec, &s);
+		return;
+	}
 	if (s.bad > 0 || s.columns < 3 || (rec->len + 1) % PF_COLUMN != 0)
 		size_shape(x, rec, &s);
 	if (s.count < 3 || s.bad == 1 || s.bad == 2)
 		return;
-	if (s.bad == 0)
+	if (s.bad == 0) {
 		size_values(x, rec, &s);
+		size_beyond(x, rec, &s);
+	}
 	k->counted = true;
 	k->rcpt_count = s.field[2];
 	if (s.field[0] > 0 && s.field[0] < PF_SEEK_LIMIT)
@@ -157,6 +170,19 @@ static void time_record(const struct pf_work *x, const struct pf_record *rec)
 	pf_say_bytes(&f->found, all);
 }
 
+/* qmgr takes the first one, showq may die at the second, in hold/ as well, and
+ * cleanup refuses it in a requeued file. */
+static void second_sender(const struct pf_work *x, const struct pf_record *rec)
+{
+	uint32_t version = x->m->site.version;
+	bool dies = pf_showq_dies(version) && x->m->place <= PF_HOLD;
+	enum impact impact = dies ? IMPACT_SERVER_STOPS : IMPACT_NONE;
+
+	pf_note_as(x, F_POSTFIX_SENDER_TWICE, rec->off, rec->header + rec->len,
+		   x->k->maildrop || (dies && version != 0) ? SEV_CORRUPT : SEV_SUSPECT,
+		   x->k->maildrop ? IMPACT_SERVER_DELETES : impact);
+}
+
 static void sender_record(const struct pf_work *x, const struct pf_record *rec)
 {
 	struct cur c = pf_string(rec);
@@ -166,14 +192,7 @@ static void sender_record(const struct pf_work *x, const struct pf_record *rec)
 	const uint8_t *p;
 
 	if (k->senders > 0 && rec->off != k->sender_at) {
-		/* cleanup refuses a second one in a requeued file; showq of older
-		 * releases reads freed memory. */
-		bool unfixed = !k->held && !pf_fixed_2026(x->m->site.version);
-
-		pf_note_as(x, F_POSTFIX_SENDER_TWICE, rec->off, rec->header + rec->len,
-			k->maildrop ? SEV_CORRUPT : SEV_SUSPECT,
-			k->maildrop ? IMPACT_SERVER_DELETES :
-			unfixed ? IMPACT_SERVER_STOPS : IMPACT_NONE);
+		second_sender(x, rec);
 		return;
 	}
 	if (k->senders++ > 0)

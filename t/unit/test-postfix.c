@@ -294,6 +294,14 @@ static void test_size_values(void)
 	expect(f, "postfix.size-range", STOPS, 2);
 	f = healthy();
 	field(f, 0, 999999999999999);
+	f->place = MAILDROP;
+	expect(f, "postfix.size-range", STOPS, 2);
+	f = healthy();
+	field(f, 0, 0); /* else pickup does not care */
+	f->place = MAILDROP;
+	expect_none(f);
+	f = healthy();
+	field(f, 0, 999999999999999);
 	f->place = SAVED;
 	expect(f, "postfix.size-range", HELD, 2);
 	f = healthy();
@@ -362,9 +370,17 @@ static void test_types(void)
 	for (unsigned i = 0; ipc[i] != '\0'; i++)
 		expect(with(healthy(), 97, ipc[i], ""), "postfix.record-misplaced", DELETES, 97);
 	expect(with(healthy(), 97, 'r', "x"), "postfix.record-misplaced", DAMAGED, 97);
-	expect(with(healthy(), 97, 'E', ""), "postfix.record-misplaced", DAMAGED, 97);
+	expect(with(healthy(), 97, 'E', ""), "postfix.record-misplaced", DELETES, 97);
+	f = healthy(); /* the recipients behind it are lost */
+	where = at(f, 'W', 0);
+	expect(with(f, where, 'E', ""), "postfix.record-misplaced", DAMAGED, where);
 	f = healthy();
 	where = f->x + 2;
+	expect(with(f, where, 'T', "x"), "postfix.record-misplaced", DAMAGED, where);
+	f = healthy(); /* showq */
+	expect(with(f, where, 'S', "x"), "postfix.record-misplaced", STOPS, where);
+	f = healthy();
+	f->version = VERSION(3, 12, 0);
 	expect(with(f, where, 'S', "x"), "postfix.record-misplaced", DAMAGED, where);
 	f = healthy();
 	where = f->x + 2;
@@ -457,6 +473,15 @@ static void test_time(void)
 
 static void test_sender(void)
 {
+	static const struct {
+		uint32_t version;
+		const char *twice, *late;
+	} versions[] = {
+		{ 0, "suspect server-stops", STOPS },
+		{ VERSION(3, 0, 15), "suspect none", HELD },
+		{ VERSION(3, 1, 0), STOPS, STOPS },
+		{ VERSION(3, 11, 6), "suspect none", HELD },
+	};
 	struct file *f = healthy();
 
 	put(f, at(f, 'S', 0), "K");
@@ -467,13 +492,27 @@ static void test_sender(void)
 	f = with(healthy(), 97, 'R', "early@example.org");
 	field(f, 2, 4);
 	expect(f, "postfix.sender-late", STOPS, 97);
-	f = with(healthy(), 97, 'R', "early@example.org");
-	field(f, 2, 4);
-	f->version = VERSION(3, 12, 0);
-	expect(f, "postfix.sender-late", HELD, 97);
 	f = healthy();
 	f = with(f, at(f, 'S', 0), 'S', "");
-	expect(f, "postfix.sender-twice", "suspect server-stops", at(f, 'S', 1));
+	expect(f, "postfix.sender-twice", STOPS, at(f, 'S', 1));
+	for (unsigned i = 0; i < G_N_ELEMENTS(versions); i++) {
+		f = healthy();
+		f = with(f, at(f, 'S', 0), 'S', "");
+		f->version = versions[i].version;
+		expect(f, "postfix.sender-twice", versions[i].twice, at(f, 'S', 1));
+		f = with(healthy(), 97, 'R', "early@example.org");
+		field(f, 2, 4);
+		f->version = versions[i].version;
+		expect(f, "postfix.sender-late", versions[i].late, 97);
+	}
+	f = healthy(); /* mailq lists hold/, too, but not corrupt/ */
+	f = with(f, at(f, 'S', 0), 'S', "");
+	f->place = HOLD;
+	expect(f, "postfix.sender-twice", STOPS, at(f, 'S', 1));
+	f = healthy();
+	f = with(f, at(f, 'S', 0), 'S', "");
+	f->place = SAVED;
+	expect(f, "postfix.sender-twice", "suspect none", at(f, 'S', 1));
 	f = dropped(); /* cleanup wants the sender before all that is a recipient's */
 	put(f, 0, "K");
 	expect(f, "postfix.sender-late", DELETES, 0);

@@ -1,0 +1,508 @@
+/*
+ * exim_read.c - line after line through an Exim -H file
+ *
+ * All readers of the format stand on ex_next(): it gives the items in the order
+ * in which Exim's spool_read_header() takes them, and stops where that stops.
+ * What Exim does not look at is not judged here. Three things break the lines:
+ *
+ *	-aclm NAME LENGTH \n  then LENGTH bytes of any kind, and \n
+ *	YN address \n         a node of a tree in pre-order: Y = a child follows
+ *	LENGTH TYPE blank     then LENGTH bytes: header lines, to the end of the file
+ *
+ * Reading ends: each item is at least one byte further on, and a header line's
+ * length is compared with what is left before it is used.
+ */
+#include "exim.h"
+
+#define SATURATED (INT64_C(1) << 40)
+
+struct cur ex_window(const struct part *p, uint64_t off)
+{
+	struct cur c = cur_make(p->bytes, p->len, p->off);
+
+	if (off < p->off || off - p->off > p->len)
+		return cur_make(p->bytes, 0, off);
+	cur_seek(&c, (size_t)(off - p->off));
+	return c;
+}
+
+/* --- Values --------------------------------------------------------------- */
+
+bool ex_digit(int ch)
+{
+	return ch >= '0' && ch <= '9';
+}
+
+bool ex_blank(int ch)
+{
+	return ch == ' ' || (ch >= '\t' && ch <= '\r');
+}
+
+bool ex_number(struct cur *c, int64_t *value_r)
+{
+	bool minus, any = false;
+	int64_t value = 0;
+	int ch;
+
+	while (ex_blank(cur_peek(c)))
+		cur_skip(c, 1);
+	ch = cur_peek(c);
+	minus = ch == '-';
+	if (ch == '-' || ch == '+')
+		cur_skip(c, 1);
+	while (ex_digit(cur_peek(c))) {
+		value = value * 10 + (cur_u8(c) - '0');
+		if (value > SATURATED)
+			value = SATURATED;
+		any = true;
+	}
+	*value_r = minus ? -value : value;
+	return any;
+}
+
+bool ex_all_digits(struct cur c, int64_t *value_r)
+{
+	*value_r = 0;
+	return ex_digit(cur_peek(&c)) && ex_number(&c, value_r) && cur_left(&c) == 0;
+}
+
+struct cur ex_until(struct cur *c, uint8_t byte)
+{
+	struct cur word = cur_sub(c, cur_find(c, byte));
+
+	if (cur_left(c) > 0)
+		cur_skip(c, 1);
+	return word;
+}
+
+bool ex_is(const struct cur *c, const char *word)
+{
+	size_t n = strlen(word);
+	const uint8_t *p = cur_view(c, n);
+
+	return p != NULL && cur_left(c) == n && (n == 0 || memcmp(p, word, n) == 0);
+}
+
+int ex_order(const struct cur *a, const struct cur *b)
+{
+	size_t x = cur_left(a), y = cur_left(b), n = x < y ? x : y;
+	const uint8_t *p = cur_view(a, n), *q = cur_view(b, n);
+	int diff = n > 0 && p != NULL && q != NULL ? memcmp(p, q, n) : 0;
+
+	return diff != 0 ? diff : x < y ? -1 : x > y;
+}
+
+bool ex_same(const struct cur *a, const struct cur *b)
+{
+	return cur_left(a) == cur_left(b) && ex_order(a, b) == 0;
+}
+
+int ex_pop(struct cur *c)
+{
+	size_t n = cur_left(c);
+	struct cur all = *c, last;
+
+	if (n == 0)
+		return -1;
+	*c = cur_sub(&all, n - 1);
+	last = all;
+	return cur_peek(&last);
+}
+
+void ex_say(struct text *t, struct cur c)
+{
+	size_t n = cur_left(&c);
+	const uint8_t *p = cur_take(&c, n);
+
+	if (p != NULL)
+		text_bytes(t, p, n);
+}
+
+/* --- Options --------------------------------------------------------------- */
+
+/* Those that Exim 4.80 to 4.99 knows. Any other is ignored by all of them, so that
+ * a newer one can be backed out. */
+const struct ex_option ex_options[EX_OPTIONS] = {
+	{ "active_hostname", EX_TEXT },
+	{ "allow_unqualified_recipient", EX_BARE },
+	{ "allow_unqualified_sender", EX_BARE },
+	{ "auth_id", EX_TEXT },
+	{ "auth_sender", EX_TEXT },
+	{ "body_linecount", EX_NUMBER },
+	{ "body_zerocount", EX_NUMBER },
+	{ "debug_selector", EX_TEXT },
+	{ "debuglog_name", EX_DEBUGLOG },
+	{ "deliver_firsttime", EX_BARE },
+	{ "dsn_envid", EX_TEXT },
+	{ "dsn_ret", EX_NUMBER },
+	{ "frozen", EX_FROZEN_TIME },
+	{ "helo_name", EX_TEXT },
+	{ "host_address", EX_TEXT },
+	{ "host_auth", EX_TEXT },
+	{ "host_auth_pubname", EX_TEXT },
+	{ "host_lookup_deferred", EX_BARE },
+	{ "host_lookup_failed", EX_BARE },
+	{ "host_name", EX_TEXT },
+	{ "ident", EX_TEXT },
+	{ "interface_address", EX_TEXT },
+	{ "local", EX_BARE },
+	{ "local_scan", EX_TEXT },
+	{ "localerror", EX_BARE },
+	{ "manual_thaw", EX_BARE },
+	{ "max_received_linelength", EX_NUMBER },
+	{ "N", EX_BARE },
+	{ "received_protocol", EX_TEXT },
+	{ "received_time_complete", EX_TEXT },
+	{ "received_time_usec", EX_TEXT },
+	{ "sender_set_untrusted", EX_BARE },
+	{ "smtputf8", EX_BARE },
+	{ "spam_bar", EX_TEXT },
+	{ "spam_score", EX_TEXT },
+	{ "spam_score_int", EX_TEXT },
+	{ "spool_file_wireformat", EX_BARE },
+	{ "tls_certificate_verified", EX_BARE },
+	{ "tls_cipher", EX_TEXT },
+	{ "tls_ocsp", EX_NUMBER },
+	{ "tls_ourcert", EX_TEXT },
+	{ "tls_peercert", EX_TEXT },
+	{ "tls_peerdn", EX_ESCAPED },
+	{ "tls_resumption", EX_TEXT },
+	{ "tls_sni", EX_ESCAPED },
+	{ "tls_ver", EX_TEXT },
+	{ "utf8_downcvt", EX_BARE },
+};
+
+void ex_option_words(const struct ex_item *it, struct ex_words *w)
+{
+	struct cur c = it->line;
+
+	memset(w, 0, sizeof *w);
+	cur_skip(&c, 1);
+	if (cur_peek(&c) == '-')
+		cur_skip(&c, 1);
+	if (cur_peek(&c) == '(') {
+		cur_skip(&c, 1);
+		w->open = cur_find(&c, ')') == cur_left(&c);
+		w->quoter = ex_until(&c, ')');
+	}
+	w->has_value = cur_find(&c, ' ') < cur_left(&c);
+	w->name = ex_until(&c, ' ');
+	w->value = c;
+	w->known = -1;
+	for (unsigned i = 0; i < EX_OPTIONS && w->known < 0; i++)
+		if (ex_is(&w->name, ex_options[i].name))
+			w->known = (int)i;
+}
+
+/* --- Items ------------------------------------------------------------------ */
+
+/* The bytes of the file from `off` on. */
+static struct cur rest(const struct part *p, uint64_t off)
+{
+	struct cur c = ex_window(p, off);
+	uint64_t left = p->size > off ? p->size - off : 0;
+
+	return cur_left(&c) > left ? cur_sub(&c, (size_t)left) : c;
+}
+
+/* A line: what is before its end, and in it, as fgets() and strlen() see it. */
+static enum ex_stop take_line(struct cur *c, struct ex_item *it, size_t most)
+{
+	size_t n = cur_find(c, '\n');
+	bool ended = n < cur_left(c);
+	struct cur line;
+
+	if (cur_left(c) == 0)
+		return EX_EOF;
+	line = cur_sub(c, n);
+	it->nul = cur_find(&line, 0) < cur_left(&line);
+	it->line = cur_sub(&line, cur_find(&line, 0));
+	it->nul_at = it->off + cur_left(&it->line);
+	it->len = n;
+	if (!ended)
+		return EX_CUT;
+	cur_skip(c, 1);
+	it->len++;
+	return n >= most ? EX_LONG : EX_OK;
+}
+
+/* -aclm NAME LENGTH and the value. Old files: -acl INDEX LENGTH. */
+static enum ex_stop take_acl(struct cur *c, struct ex_item *it)
+{
+	struct cur line = it->line;
+	size_t left = cur_left(c);
+
+	it->kind = EX_ACL;
+	ex_until(&line, ' ');
+	if (cur_find(&line, ' ') == cur_left(&line))
+		return EX_ACL_LINE;
+	ex_until(&line, ' ');
+	if (!ex_number(&line, &it->number))
+		return EX_ACL_LINE;
+	if (it->number < 0 || (uint64_t)it->number > left)
+		return EX_ACL_DATA;
+	it->data = cur_sub(c, (size_t)it->number);
+	it->closed = cur_peek(c) == '\n';
+	/* One byte more is taken, whatever it is; that there is none is no error yet. */
+	if (cur_left(c) > 0)
+		cur_skip(c, 1);
+	return EX_OK;
+}
+
+/* Is this line "-aclc name length", "-aclm ..." or the old "-acl ..."? */
+static bool is_acl(const struct ex_item *it)
+{
+	struct ex_words w;
+
+	ex_option_words(it, &w);
+	return !w.open && w.has_value &&
+	       (ex_is(&w.name, "aclc") || ex_is(&w.name, "aclm") || ex_is(&w.name, "acl"));
+}
+
+static enum ex_stop take_node(struct ex_reader *rd, struct ex_item *it)
+{
+	struct cur c = it->line;
+	int left = cur_peek(&c), right;
+
+	it->kind = EX_NODE;
+	if (cur_left(&c) < 4)
+		return EX_NODE_SHORT;
+	cur_skip(&c, 1);
+	right = cur_peek(&c);
+	rd->nodes = rd->nodes - 1 + (left == 'Y') + (right == 'Y');
+	rd->due = rd->nodes > 0 ? EX_NODE : EX_COUNT;
+	return EX_OK;
+}
+
+/* An option; or the line that ends them: XX, or the root of the tree. */
+static enum ex_stop take_option(struct ex_reader *rd, struct cur *c, struct ex_item *it)
+{
+	enum ex_stop stop = take_line(c, it, EX_LINE_MAX);
+
+	it->kind = EX_OPTION;
+	if (stop != EX_OK)
+		return stop;
+	if (it->nul)
+		return EX_NUL;
+	if (cur_peek(&it->line) == '-')
+		return is_acl(it) ? take_acl(c, it) : EX_OK;
+	if (ex_is(&it->line, "XX")) {
+		it->kind = EX_NO_TREE;
+		rd->due = EX_COUNT;
+		return EX_OK;
+	}
+	rd->nodes = 1;
+	return take_node(rd, it);
+}
+
+static enum ex_stop take_count(struct ex_reader *rd, struct ex_item *it)
+{
+	struct cur c = it->line;
+
+	if (!ex_number(&c, &it->number) || it->number < 0)
+		return EX_NO_COUNT;
+	rd->recipients = it->number;
+	rd->due = it->number > 0 ? EX_RECIPIENT : EX_BLANK;
+	return EX_OK;
+}
+
+static enum ex_stop take_recipient(struct ex_reader *rd, struct ex_item *it)
+{
+	if (it->nul)
+		return EX_NUL;
+	if (cur_left(&it->line) == 0)
+		return EX_NO_ADDRESS;
+	if (--rd->recipients == 0)
+		rd->due = EX_BLANK;
+	return EX_OK;
+}
+
+/* A header line, read as fscanf("%d%c ") and so many bytes. */
+static enum ex_stop take_header(struct cur *c, struct ex_item *it)
+{
+	uint64_t at = cur_offset(c);
+	size_t left;
+
+	if (cur_left(c) == 0) {
+		it->kind = EX_END;
+		return EX_OK;
+	}
+	if (!ex_digit(cur_peek(c)))
+		return EX_NO_LENGTH;
+	ex_number(c, &it->number);
+	it->digits = cur_offset(c) - at > 255 ? 255 : (uint8_t)(cur_offset(c) - at);
+	it->len = cur_offset(c) - at;
+	if (cur_left(c) == 0)
+		return EX_CUT;
+	it->type = cur_u8(c);
+	while (ex_blank(cur_peek(c)) && it->blanks < 255) {
+		cur_skip(c, 1);
+		it->blanks++;
+	}
+	it->len = cur_offset(c) - at;
+	left = cur_left(c);
+	if (it->number > (int64_t)left)
+		return EX_LENGTH;
+	it->line = cur_sub(c, (size_t)it->number);
+	it->nul = cur_find(&it->line, 0) < cur_left(&it->line);
+	it->nul_at = cur_offset(&it->line) + cur_find(&it->line, 0);
+	return it->nul ? EX_NUL : EX_OK;
+}
+
+static enum ex_stop take(struct ex_reader *rd, struct cur *c, struct ex_item *it)
+{
+	enum ex_stop stop;
+
+	if (rd->due == EX_OPTION)
+		return take_option(rd, c, it);
+	if (rd->due == EX_HEADER)
+		return take_header(c, it);
+	stop = take_line(c, it, EX_LINE_MAX);
+	if (stop != EX_OK)
+		return stop;
+	switch (rd->due) {
+	case EX_NODE:
+		return take_node(rd, it);
+	case EX_COUNT:
+		return take_count(rd, it);
+	case EX_RECIPIENT:
+		return take_recipient(rd, it);
+	case EX_BLANK:
+		rd->due = EX_HEADER;
+		return it->len == 1 ? EX_OK : EX_NO_BLANK;
+	default:
+		rd->due++; /* the four fixed lines, then options */
+		return EX_OK;
+	}
+}
+
+void ex_next(struct ex_reader *rd, const struct part *p, struct ex_item *it)
+{
+	struct cur c = rest(p, rd->pos);
+
+	memset(it, 0, sizeof *it);
+	it->kind = rd->due;
+	it->off = rd->pos;
+	it->stop = (uint8_t)take(rd, &c, it);
+	if (it->stop == EX_OK) {
+		rd->pos = cur_offset(&c);
+		it->len = rd->pos - it->off;
+	}
+}
+
+/* --- Recipients -------------------------------------------------------------- */
+
+/* " FIELD LENGTH,NUMBER" at the end of `c`, where FIELD has LENGTH bytes: taken off,
+ * as the reader does it, from the right. False when it does not fit. */
+static bool take_field(struct cur *c, struct cur *field, int64_t *number_r, bool *outside_r,
+		       struct cur *numbers_r)
+{
+	struct cur whole = *c, numbers;
+	size_t n = 0;
+	int64_t len = 0;
+	int ch;
+
+	do {
+		struct cur before = *c;
+
+		ch = ex_pop(c);
+		if (!ex_digit(ch) && ch != ',' && ch != '-') {
+			*c = before;
+			break;
+		}
+		n++;
+	} while (ch >= 0);
+	cur_skip(&whole, cur_left(c));
+	numbers = *numbers_r = cur_sub(&whole, n);
+	if (!ex_number(&numbers, &len) || cur_u8(&numbers) != ',' || !ex_number(&numbers, number_r) ||
+	    cur_left(&numbers) > 0)
+		return false;
+	if (ex_pop(c) != ' ')
+		return false;
+	if (len < 0)
+		return false;
+	if ((uint64_t)len >= cur_left(c)) {
+		*outside_r = true;
+		return false;
+	}
+	whole = *c;
+	*c = cur_sub(&whole, cur_left(&whole) - (size_t)len);
+	*field = cur_sub(&whole, (size_t)len);
+	return ex_pop(c) == ' ';
+}
+
+/* The forms that end in digits: Exim 3 (" 0,0,-1" without the minus) and the first
+ * Exim 4 (" 2"). */
+static void old_form(struct cur line, struct cur *c, struct ex_rcpt *r, int before)
+{
+	struct cur digits = line, head = *c;
+	int64_t ignored;
+	int ch;
+
+	if (before == ' ') {
+		r->form = EX_PARENT;
+		cur_skip(&digits, cur_left(c) + 1);
+		if (cur_left(&digits) > 0)
+			ex_all_digits(digits, &r->parent);
+		r->address = *c;
+		return;
+	}
+	for (ch = ex_pop(&head); ex_digit(ch) || ch == ','; ch = ex_pop(&head))
+		;
+	if (ch != ' ')
+		return;
+	r->form = EX_EXIM3;
+	cur_skip(&digits, cur_left(&head) + 1);
+	ex_number(&digits, &ignored);
+	cur_u8(&digits);
+	ex_number(&digits, &r->parent);
+	r->address = head;
+}
+
+void ex_recipient(struct cur line, struct ex_rcpt *r)
+{
+	struct cur c = line, flags = line;
+	int ch = ex_pop(&c);
+
+	memset(r, 0, sizeof *r);
+	r->parent = -1;
+	r->address = line;
+	while (ex_digit(ch))
+		ch = ex_pop(&c);
+	if (ch == ' ' || ch == ',')
+		old_form(line, &c, r, ch);
+	if (ch != '#')
+		return;
+	cur_skip(&flags, cur_left(&c) + 1);
+	r->form = EX_NO_FORM;
+	if (!ex_all_digits(flags, &r->flags) || (r->flags != 1 && r->flags != 3))
+		return;
+	r->form = r->flags == 3 ? EX_DSN : EX_ERRORS;
+	if (!take_field(&c, &r->errors_to, &r->parent, &r->outside, &r->bad_field))
+		r->bad = 'e';
+	else if (r->flags == 3 && !take_field(&c, &r->orcpt, &r->dsn, &r->outside, &r->bad_field))
+		r->bad = 'o';
+	r->address = c;
+}
+
+bool ex_id_time(const char *id, size_t len, int64_t *time_r)
+{
+	int64_t value = 0;
+	bool lower = false;
+
+	if (len < 6)
+		return false;
+	for (unsigned i = 0; i < 6; i++) {
+		char ch = id[i];
+		int digit = ch >= '0' && ch <= '9' ? ch - '0' :
+			    ch >= 'A' && ch <= 'Z' ? ch - 'A' + 10 :
+			    ch >= 'a' && ch <= 'z' ? ch - 'a' + 36 : -1;
+
+		if (digit < 0)
+			return false;
+		lower = lower || digit >= 36;
+		value = value * 62 + digit;
+	}
+	*time_r = value;
+	return lower; /* where file names have no case, base 36 is used */
+}

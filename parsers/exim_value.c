@@ -1,0 +1,482 @@
+/*
+ * exim_value.c - what the lines of an Exim -H file may hold
+ *
+ * ex_next() says whether Exim can read a line; here is what it makes of it, and
+ * what its writer would never have written. An option that nobody knows is
+ * nothing: all releases ignore it, so that a newer one can be backed out.
+ */
+#include "exim.h"
+
+/* 0: the version is not known. */
+static bool before(const struct ex_work *x, uint32_t version)
+{
+	return x->m->site.version != 0 && x->m->site.version < version;
+}
+
+/* --- The four fixed lines -------------------------------------------------- */
+
+static void id_line(const struct ex_work *x, const struct ex_item *it)
+{
+	struct cur line = it->line, id;
+	struct finding *f;
+
+	id = cur_sub(&line, cur_left(&line) > 2 ? cur_left(&line) - 2 : 0);
+	if (cur_left(&id) == x->m->id_len && ex_is(&line, "-H")) {
+		const uint8_t *p = cur_view(&id, x->m->id_len);
+
+		if (p != NULL && memcmp(p, x->m->id, x->m->id_len) == 0)
+			return;
+	}
+	f = ex_note(x, F_EXIM_FIRST_LINE, EX_HEAD, it->off, it->len);
+	text_bytes(&f->expected, (const uint8_t *)x->m->id, x->m->id_len);
+	text_str(&f->expected, "-H");
+	ex_say(&f->found, it->line);
+}
+
+/* A number at the end of `c`, with the blank before it: taken off from the right. */
+static bool pop_number(struct cur *c)
+{
+	int ch = ex_pop(c);
+
+	if (!ex_digit(ch))
+		return false;
+	while (ex_digit(ch) || ch == '-')
+		ch = ex_pop(c);
+	return ch == ' ';
+}
+
+/* login uid gid, read from the right: a login may hold blanks. */
+static void user_line(const struct ex_work *x, const struct ex_item *it)
+{
+	struct cur c = it->line, old = c;
+	struct finding *f;
+	int ch;
+
+	do {
+		old = c;
+		ch = ex_pop(&c);
+	} while (ex_blank(ch));
+	c = old;
+	if (pop_number(&c) && pop_number(&c))
+		return;
+	f = ex_note(x, F_EXIM_USER_LINE, EX_HEAD, it->off, it->len);
+	text_str(&f->expected, "login uid gid");
+	ex_say(&f->found, it->line);
+}
+
+static void sender_line(const struct ex_work *x, const struct ex_item *it)
+{
+	struct cur c = it->line;
+	struct report *r = x->r;
+	struct finding *f;
+	size_t n;
+
+	if (cur_left(&c) >= 2 && cur_u8(&c) == '<' && ex_pop(&c) == '>') {
+		n = cur_left(&c) < ADDRESS_MAX ? cur_left(&c) : ADDRESS_MAX;
+		r->has_sender = true;
+		r->sender_len = (uint16_t)n;
+		cur_copy(&c, r->sender, n);
+		return;
+	}
+	f = ex_note(x, F_EXIM_SENDER_LINE, EX_HEAD, it->off, it->len);
+	text_str(&f->expected, "<address> or <>");
+	ex_say(&f->found, it->line);
+}
+
+static void time_line(const struct ex_work *x, const struct ex_item *it)
+{
+	struct cur c = it->line;
+	int64_t sec, warnings, of_id;
+	struct finding *f;
+	bool good = ex_number(&c, &sec);
+
+	if (!good || !ex_number(&c, &warnings)) {
+		f = ex_note(x, F_EXIM_TIME_LINE, EX_HEAD, it->off, it->len);
+		text_str(&f->expected, "seconds since 1970, number of warnings");
+		ex_say(&f->found, it->line);
+		return;
+	}
+	if (cur_left(&c) > 0 || sec < 0) {
+		f = ex_note_as(x, F_EXIM_TIME_LINE, EX_HEAD, it->off, it->len, SEV_SUSPECT,
+			       IMPACT_NONE);
+		text_str(&f->expected, "seconds since 1970, number of warnings, nothing else");
+		ex_say(&f->found, it->line);
+	}
+	x->r->has_arrival = true;
+	x->r->arrival = sec;
+	if (ex_id_time(x->m->id, x->m->id_len, &of_id) && (sec < of_id - 1 || sec > of_id + 1)) {
+		f = ex_note(x, F_EXIM_TIME_ID, EX_HEAD, it->off, it->len);
+		text_i64(&f->expected, of_id);
+		text_i64(&f->found, sec);
+	}
+}
+
+/* --- Options ------------------------------------------------------------------ */
+
+static struct finding *option(const struct ex_work *x, enum finding_id id, const struct ex_item *it,
+			      const struct ex_words *w)
+{
+	struct finding *f = ex_note(x, id, EX_HEAD, it->off, it->len);
+
+	text_str(&f->field, "option ");
+	ex_say(&f->field, w->name);
+	ex_say(&f->found, it->line);
+	return f;
+}
+
+/* An odd number of backslashes at the end: the reader of up to 4.92.1 went beyond. */
+static bool open_escape(struct cur value)
+{
+	unsigned n = 0;
+
+	while (ex_pop(&value) == '\\')
+		n++;
+	return n % 2 == 1;
+}
+
+static void option_value(const struct ex_work *x, const struct ex_item *it, const struct ex_words *w)
+{
+	struct cur value = w->value;
+	struct finding *f;
+	int64_t number;
+
+	switch (ex_options[w->known].shape) {
+	case EX_BARE:
+		return;
+	case EX_DEBUGLOG:
+		if (w->has_value && cur_left(&value) == 0) {
+			f = option(x, F_EXIM_OPTION_SHORT, it, w);
+			text_str(&f->expected, "a name");
+			if (before(x, VERSION(4, 96, 0))) /* not known to them */
+				f->severity = SEV_NOTICE, f->impact = IMPACT_NONE;
+			return;
+		}
+		break;
+	case EX_FROZEN_TIME:
+		if (!ex_number(&value, &number)) {
+			f = option(x, F_EXIM_FROZEN_TIME, it, w);
+			text_str(&f->expected, "seconds since 1970");
+		} else if (!x->k->held) {
+			ex_note(x, F_EXIM_FROZEN, EX_HEAD, it->off, it->len);
+		}
+		return;
+	case EX_ESCAPED:
+		if (open_escape(value)) {
+			f = option(x, F_EXIM_TLS_BACKSLASH, it, w);
+			text_str(&f->expected, "a character behind the backslash");
+			if (x->m->site.version >= VERSION(4, 92, 2))
+				f->severity = SEV_SUSPECT, f->impact = IMPACT_NONE;
+			return;
+		}
+		break;
+	case EX_NUMBER:
+		if (w->has_value && ex_all_digits(value, &number))
+			return;
+		f = option(x, F_EXIM_OPTION_VALUE, it, w);
+		text_str(&f->expected, "a number");
+		return;
+	default:
+		break;
+	}
+	if (!w->has_value) {
+		f = option(x, F_EXIM_OPTION_VALUE, it, w);
+		text_str(&f->expected, "a blank and a value");
+	}
+}
+
+/* What the check of -D needs. The last one counts, as in Exim. */
+static void remember(struct ex_check *k, const struct ex_words *w)
+{
+	struct cur value = w->value;
+	int64_t number = 0;
+
+	ex_number(&value, &number);
+	if (ex_is(&w->name, "spool_file_wireformat"))
+		k->wire = true;
+	if (ex_is(&w->name, "body_zerocount"))
+		k->zeros = number;
+	if (ex_is(&w->name, "body_linecount") && w->has_value) {
+		k->has_lines = true;
+		k->lines = number;
+	}
+	if (ex_is(&w->name, "max_received_linelength") && w->has_value) {
+		k->has_longest = true;
+		k->longest = number;
+	}
+}
+
+static void option_line(const struct ex_work *x, const struct ex_item *it)
+{
+	struct ex_words w;
+	struct finding *f;
+
+	ex_option_words(it, &w);
+	if (w.open) {
+		f = ex_note(x, F_EXIM_OPTION_QUOTER, EX_HEAD, it->off, it->len);
+		text_str(&f->expected, ")");
+		ex_say(&f->found, it->line);
+		if (before(x, VERSION(4, 96, 0))) /* they ignore it */
+			f->severity = SEV_SUSPECT, f->impact = IMPACT_NONE;
+		return;
+	}
+	if (w.known < 0)
+		return;
+	remember(x->k, &w);
+	if ((x->k->seen_options >> w.known & 1) != 0)
+		option(x, F_EXIM_OPTION_TWICE, it, &w);
+	x->k->seen_options |= UINT64_C(1) << w.known;
+	option_value(x, it, &w);
+}
+
+static void acl_line(const struct ex_work *x, const struct ex_item *it)
+{
+	struct cur c = it->line, first = ex_until(&c, ' '), data = it->data;
+	struct finding *f;
+	int64_t index;
+
+	if (ex_is(&first, "-acl") &&
+	    (!ex_number(&c, &index) || index < 0 || index >= 20 || it->number > 16384)) {
+		f = ex_note(x, F_EXIM_ACL_LENGTH, EX_HEAD, it->off, it->len);
+		text_str(&f->expected, "a number below 20, and at most 16384 bytes");
+		ex_say(&f->found, it->line);
+		f->impact = x->k->held ? IMPACT_NONE : IMPACT_SERVER_DELETES;
+	}
+	if (!it->closed) {
+		f = ex_note(x, F_EXIM_ACL_END, EX_HEAD, it->off, it->len);
+		text_str(&f->field, "ACL variable");
+		text_str(&f->expected, "a line end after ");
+		text_i64(&f->expected, it->number);
+		text_str(&f->expected, " bytes");
+	}
+	if (cur_find(&data, 0) < cur_left(&data)) {
+		uint64_t at = cur_offset(&data) + cur_find(&data, 0);
+
+		f = ex_note_as(x, F_EXIM_NUL, EX_HEAD, at, 1, SEV_CORRUPT,
+			       x->k->held ? IMPACT_NONE : IMPACT_DAMAGED_DELIVERY);
+		text_str(&f->field, "ACL variable");
+	}
+}
+
+/* --- The tree and the recipients ---------------------------------------------- */
+
+static void node_line(const struct ex_work *x, const struct ex_item *it)
+{
+	struct ex_check *k = x->k;
+	struct cur c = it->line;
+	int left = cur_u8(&c), right = cur_u8(&c), gap = cur_u8(&c);
+	struct finding *f;
+
+	if (k->tree.nodes == 0)
+		k->tree_off = it->off;
+	k->tree_end = it->off + it->len;
+	if ((left != 'Y' && left != 'N') || (right != 'Y' && right != 'N') || gap != ' ') {
+		f = ex_note(x, F_EXIM_TREE_LINE, EX_HEAD, it->off, it->len);
+		f->severity = SEV_SUSPECT; /* others than Y are read as N, and it may fit */
+		f->impact = IMPACT_DAMAGED_DELIVERY;
+		text_str(&f->expected, "YY, YN, NY or NN, a blank and an address");
+		ex_say(&f->found, it->line);
+	}
+	ex_tree_node(x, it);
+}
+
+static void count_line(const struct ex_work *x, const struct ex_item *it)
+{
+	bool limited = x->m->site.version >= VERSION(4, 88, 0);
+	struct finding *f;
+	int64_t ignored;
+
+	x->k->count = it->number;
+	x->k->rcpt_off = it->off + it->len;
+	ex_tree_end(x);
+	if (!ex_all_digits(it->line, &ignored)) {
+		f = ex_note_as(x, F_EXIM_RECIPIENT_COUNT, EX_HEAD, it->off, it->len, SEV_SUSPECT,
+			       IMPACT_NONE);
+		text_str(&f->expected, "a number and nothing else");
+		ex_say(&f->found, it->line);
+	}
+	if (it->number > EX_RECIPIENTS && !before(x, VERSION(4, 88, 0))) {
+		f = ex_note(x, F_EXIM_RECIPIENT_LIMIT, EX_HEAD, it->off, it->len);
+		text_str(&f->expected, "at most ");
+		text_u64(&f->expected, EX_RECIPIENTS);
+		text_i64(&f->found, it->number);
+		if (!limited)
+			f->severity = SEV_SUSPECT;
+	}
+	if (it->number == 0)
+		ex_note(x, F_EXIM_RECIPIENT_NONE, EX_HEAD, it->off, it->len);
+}
+
+static void say_number(struct finding *f, const char *field, int64_t index, struct cur found)
+{
+	text_str(&f->field, "recipient ");
+	text_i64(&f->field, index + 1);
+	text_str(&f->field, field);
+	ex_say(&f->found, found);
+}
+
+static void recipient_line(const struct ex_work *x, const struct ex_item *it)
+{
+	struct ex_check *k = x->k;
+	int64_t index = k->index++, ignored;
+	struct finding *f;
+	struct ex_rcpt r;
+
+	ex_recipient(it->line, &r);
+	if (r.form == EX_NO_FORM) {
+		f = ex_note(x, F_EXIM_RECIPIENT_FLAGS, EX_HEAD, it->off, it->len);
+		say_number(f, ", number behind #", index, it->line);
+		text_str(&f->expected, "1 or 3");
+		return;
+	}
+	if (r.bad != 0) {
+		f = ex_note(x, F_EXIM_RECIPIENT_LENGTH, EX_HEAD, cur_offset(&r.bad_field),
+			    cur_left(&r.bad_field));
+		say_number(f, r.bad == 'e' ? ", length of errors-to" : ", length of the original recipient",
+			   index, it->line);
+		text_str(&f->expected, "the length of the field before it");
+		if (!r.outside)
+			f->impact = k->held ? IMPACT_NONE : IMPACT_DAMAGED_DELIVERY;
+		return;
+	}
+	if (r.form == EX_ERRORS) {
+		f = ex_note(x, F_EXIM_RECIPIENT_OLD, EX_HEAD, it->off, it->len);
+		say_number(f, "", index, it->line);
+		if (before(x, VERSION(4, 83, 0)))
+			f->severity = SEV_NOTICE, f->impact = IMPACT_NONE;
+	}
+	if (cur_left(&r.address) == 0) {
+		f = ex_note(x, F_EXIM_RECIPIENT_ADDRESS, EX_HEAD, it->off, it->len);
+		f->severity = SEV_CORRUPT;
+		f->impact = k->held ? IMPACT_NONE : IMPACT_DAMAGED_DELIVERY;
+		say_number(f, "", index, it->line);
+	} else if (ex_all_digits(r.address, &ignored)) {
+		f = ex_note(x, F_EXIM_RECIPIENT_ADDRESS, EX_HEAD, it->off, it->len);
+		say_number(f, "", index, it->line);
+	}
+	if (r.parent >= k->count || r.parent < -1 || r.parent == index) {
+		f = ex_note(x, F_EXIM_RECIPIENT_PARENT, EX_HEAD, it->off, it->len);
+		say_number(f, ", number of its parent", index, it->line);
+		text_str(&f->expected, "-1, or another one of ");
+		text_i64(&f->expected, k->count);
+		if (r.parent < k->count) { /* no number of another, but inside */
+			f->severity = SEV_SUSPECT;
+			f->impact = IMPACT_NONE;
+		}
+	}
+}
+
+/* --- Header lines ------------------------------------------------------------------ */
+
+/* "name:", and inner lines that go on with a blank. */
+static bool shaped(struct cur text)
+{
+	bool any = false;
+	int ch;
+
+	for (ch = cur_peek(&text); ch >= 33 && ch <= 126 && ch != ':'; ch = cur_peek(&text)) {
+		cur_skip(&text, 1);
+		any = true;
+	}
+	while (cur_peek(&text) == ' ' || cur_peek(&text) == '\t')
+		cur_skip(&text, 1);
+	if (!any || cur_peek(&text) != ':')
+		return false;
+	for (;;) {
+		cur_skip(&text, cur_find(&text, '\n'));
+		if (cur_left(&text) <= 1)
+			return true;
+		cur_skip(&text, 1);
+		if (cur_peek(&text) != ' ' && cur_peek(&text) != '\t')
+			return false;
+	}
+}
+
+static bool known_type(uint8_t type)
+{
+	static const uint8_t types[] = " *BCFIPRST";
+
+	return memchr(types, type, sizeof types - 1) != NULL;
+}
+
+static void header_line(const struct ex_work *x, const struct ex_item *it)
+{
+	const struct part *p = &x->m->parts[EX_HEAD];
+	bool more = it->off + it->len < p->size;
+	struct cur text = it->line;
+	struct finding *f;
+	bool ended;
+
+	if (it->type == 'P')
+		x->k->received++;
+	ended = ex_pop(&text) == '\n';
+	if (!ended || !shaped(it->line)) {
+		bool cut = !ended && more;
+
+		f = ex_note_as(x, F_EXIM_HEADER_TEXT, EX_HEAD, it->off, it->len,
+			       cut ? SEV_CORRUPT : SEV_SUSPECT,
+			       x->k->held ? IMPACT_NONE : IMPACT_DAMAGED_DELIVERY);
+		text_str(&f->expected, ended ? "name: value, each further line with a blank in front"
+					     : "a line end as the last of ");
+		if (!ended)
+			text_i64(&f->expected, it->number);
+		ex_say(&f->found, it->line);
+	}
+	if (it->digits < 3 || !known_type(it->type) || it->blanks != 1) {
+		f = ex_note(x, F_EXIM_HEADER_TYPE, EX_HEAD, it->off, it->len);
+		text_str(&f->expected, "three digits, a letter or blank that Exim writes, one blank");
+		ex_say(&f->found, it->line);
+	}
+}
+
+/* --- All of them ---------------------------------------------------------------- */
+
+void ex_value(const struct ex_work *x, const struct ex_item *it)
+{
+	bool fixed = it->kind < EX_OPTION || (it->kind > EX_ACL && it->kind < EX_RECIPIENT);
+
+	if (it->nul) /* the reader goes on with what is before it */
+		ex_note_as(x, F_EXIM_NUL, EX_HEAD, it->nul_at, 1, SEV_CORRUPT,
+			   x->k->held ? IMPACT_NONE : IMPACT_DAMAGED_DELIVERY);
+	if (fixed && it->len > EX_LINE_SURE) {
+		struct finding *f = ex_note_as(x, F_EXIM_LINE_LENGTH, EX_HEAD, it->off, it->len,
+					       SEV_SUSPECT, IMPACT_SERVER_DELETES);
+
+		text_str(&f->expected, "at most ");
+		text_u64(&f->expected, EX_LINE_SURE);
+		text_u64(&f->found, it->len);
+	}
+	switch (it->kind) {
+	case EX_ID:
+		id_line(x, it);
+		break;
+	case EX_USER:
+		user_line(x, it);
+		break;
+	case EX_SENDER:
+		sender_line(x, it);
+		break;
+	case EX_TIME:
+		time_line(x, it);
+		break;
+	case EX_OPTION:
+		option_line(x, it);
+		break;
+	case EX_ACL:
+		acl_line(x, it);
+		break;
+	case EX_NODE:
+		node_line(x, it);
+		break;
+	case EX_COUNT:
+		count_line(x, it);
+		break;
+	case EX_RECIPIENT:
+		recipient_line(x, it);
+		break;
+	case EX_HEADER:
+		header_line(x, it);
+		break;
+	default:
+		break;
+	}
+}

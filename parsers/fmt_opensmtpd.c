@@ -1,0 +1,305 @@
+/*
+ * fmt_opensmtpd.c - the queue of OpenSMTPD: layout, grammar, places and names
+ *
+ * Written from the sources of OpenSMTPD 6.4 to 7.8; tried on files of 6.8.0p2.
+ *
+ *	queue/a1/a1b2c3d4/message             the text, as received, lines end in LF
+ *	queue/a1/a1b2c3d4/a1b2c3d4e5f60718    one envelope for each recipient still to do
+ *	offline/1795161600.XXXXXXXXXX         a submission made while smtpd was down
+ *
+ * The directory below queue/ has the first two digits of the message id as its name. An
+ * envelope is text, one `key: value` a line:
+ *
+ *	version: 3
+ *	dispatcher: relay            the action of smtpd.conf that it was queued for
+ *	type: mta                    mda, mta, bounce
+ *	helo: mail.example.org       not empty
+ *	hostname: <unknown>          not empty
+ *	errorline: ...               why the last try failed
+ *	sockaddr: [2001:db8::1]
+ *	sender: bob@example.org      the null sender is @
+ *	rcpt: ...   dest: ...        as asked for; after expansion
+ *	ctime: 1795161600 ...
+ *
+ * Who reads what: at start the queue process walks queue/ and loads every envelope; what it
+ * cannot load it passes over, with a debug line at most, and never looks at again. So a
+ * damaged envelope is mail that silently stays for ever. The body is opened at delivery.
+ *
+ * Every envelope is a message here, and so is every body: one bad envelope leaves alone, and a
+ * body is read once however many envelopes it has. A body that is damaged leaves with its whole
+ * directory. With `queue compression` each file is one gzip stream; with `queue encryption` it is
+ * 01, 12 bytes IV, ciphertext, 16 bytes tag.
+ *
+ * There are no locks. The queue process has everything in memory and renames new versions of an
+ * envelope over old ones, so nothing may be moved while it runs.
+ */
+#include "opensmtpd.h"
+
+/* --- Grammar: the keys of an envelope --------------------------------------- */
+
+#define TIME_MAX INT64_MAX
+#define HOST OS_TEXT, OS_ANY_AGENT, OS_HOST_SMALL, OS_HOST_MAX, 0, NULL
+#define TEXT(agent, limit) OS_TEXT, (agent), (limit), (limit), 0, NULL
+#define LINE(agent) OS_TEXT, (agent), OS_LINE_SMALL, OS_LINE_MAX, 0, NULL
+#define NUMBER(agent, max) OS_NUMBER, (agent), 0, 0, (max), NULL
+#define ADDRESS OS_ADDRESS, OS_ANY_AGENT, OS_LINE_SMALL, OS_LINE_MAX, 0, NULL
+#define WORDS(value, agent, words) (value), (agent), 0, 0, 0, (words)
+
+const struct os_key os_keys[OS_KEYS] = {
+	[OS_KEY_VERSION] = { "version", NUMBER(OS_ANY_AGENT, 64), true },
+	[OS_KEY_DISPATCHER] = { "dispatcher", HOST, true },
+	[OS_KEY_TYPE] = { "type", WORDS(OS_WORD, OS_ANY_AGENT, "mda mta bounce"), false },
+	[OS_KEY_HELO] = { "helo", HOST, true },
+	[OS_KEY_HOSTNAME] = { "hostname", HOST, true },
+	[OS_KEY_SOCKADDR] = { "sockaddr", OS_SOCKADDR, OS_ANY_AGENT, 0, 0, 0, NULL, false },
+	[OS_KEY_SENDER] = { "sender", ADDRESS, false },
+	[OS_KEY_RCPT] = { "rcpt", ADDRESS, false },
+	[OS_KEY_DEST] = { "dest", ADDRESS, false },
+	[OS_KEY_CTIME] = { "ctime", NUMBER(OS_ANY_AGENT, TIME_MAX), false },
+	[OS_KEY_RETRY] = { "retry", NUMBER(OS_ANY_AGENT, 65535), false },
+	[OS_KEY_OTHERS] = { "tag", TEXT(OS_ANY_AGENT, 32), false },
+	{ "smtpname", HOST, false },
+	{ "username", TEXT(OS_ANY_AGENT, 255), false },
+	{ "errorline", LINE(OS_ANY_AGENT), false },
+	{ "last-try", NUMBER(OS_ANY_AGENT, TIME_MAX), false },
+	{ "last-bounce", NUMBER(OS_ANY_AGENT, TIME_MAX), false },
+	{ "ttl", NUMBER(OS_ANY_AGENT, TIME_MAX), false },
+	{ "flags", WORDS(OS_FLAGS, OS_ANY_AGENT, "authenticated enqueued bounce internal"), false },
+	{ "dsn-notify", NUMBER(OS_ANY_AGENT, 255), false },
+	{ "dsn-ret", WORDS(OS_WORD, OS_ANY_AGENT, "FULL HDRS"), false },
+	{ "dsn-envid", TEXT(OS_ANY_AGENT, 100), false },
+	/* An address up to 6.8, since then text of 500 bytes. */
+	{ "dsn-orcpt", OS_TEXT, OS_ANY_AGENT, OS_ADDRESS_PART, 2 * OS_ADDRESS_PART + 1, 0, NULL, false },
+	{ "esc-class", NUMBER(OS_ANY_AGENT, 255), false },
+	{ "esc-code", NUMBER(OS_ANY_AGENT, 255), false },
+	{ "mda-exec", LINE(OS_MDA), false },
+	{ "mda-subaddress", TEXT(OS_MDA, 255), false },
+	{ "mda-user", TEXT(OS_MDA, 255), false },
+	{ "bounce-ttl", NUMBER(OS_BOUNCE, TIME_MAX), false },
+	{ "bounce-delay", NUMBER(OS_BOUNCE, TIME_MAX), false },
+	{ "bounce-type", WORDS(OS_WORD, OS_BOUNCE, "failed error delayed warn delivered dsn"), false },
+};
+
+/* --- Places ------------------------------------------------------------------ */
+
+static const struct place places[OS_PLACES] = {
+	[OS_QUEUE] = { "queue", PLACE_QUEUE, MOVE_STOPPED, 0, 2, false },
+	/* Read at start, by a child of its own for each file. */
+	[OS_OFFLINE] = { "offline", PLACE_QUEUE, MOVE_STOPPED, 0, 0, false },
+};
+
+static const struct role roles[OS_ROLES] = {
+	[OS_FILE] = { .name = "file", .checked = true },
+	[OS_BODY] = { .name = "body", .checked = true, .shared = true },
+	[OS_HOME] = { .name = "envelope of the same id", .checked = true, .shared = true },
+};
+
+/* --- Names -------------------------------------------------------------------- */
+
+static const char body_name[] = "message";
+
+static int hex_value(char ch)
+{
+	if (ch >= '0' && ch <= '9')
+		return ch - '0';
+	if (ch >= 'a' && ch <= 'f')
+		return ch - 'a' + 10;
+	if (ch >= 'A' && ch <= 'F')
+		return ch - 'A' + 10;
+	return -1;
+}
+
+static bool all_hex(const char *s, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (hex_value(s[i]) < 0)
+			return false;
+	return true;
+}
+
+size_t os_home(const char *id, size_t id_len, unsigned role, char *buf, size_t cap)
+{
+	static const char digits[] = "0123456789abcdef";
+	/* queue/a1/a1b2c3d4/... */
+	const size_t dir = sizeof "queue/a1/" - 1;
+	bool envelope = id_len == OS_EVPID && role != OS_BODY;
+	const char *name = envelope ? id : body_name;
+	size_t n = envelope ? OS_EVPID : sizeof body_name - 1, len = dir + OS_MSGID + 1 + n;
+
+	if ((id_len != OS_EVPID && (id_len != OS_MSGID || role != OS_FILE)) || !all_hex(id, id_len) ||
+	    len >= cap)
+		return 0;
+	memcpy(buf, "queue/", 6);
+	buf[dir - 1] = buf[dir + OS_MSGID] = '/';
+	for (size_t i = 0; i < OS_MSGID; i++)
+		buf[dir + i] = digits[hex_value(id[i])];
+	buf[dir - 3] = buf[dir];
+	buf[dir - 2] = buf[dir + 1];
+	for (size_t i = 0; i < n; i++)
+		buf[dir + OS_MSGID + 1 + i] = envelope ? digits[hex_value(name[i])] : name[i];
+	buf[len] = '\0';
+	return len;
+}
+
+bool os_walked(const char *path)
+{
+	const size_t dir = 3 + OS_MSGID + 1;
+
+	if (strlen(path) != dir + OS_EVPID || path[2] != '/' || path[dir - 1] != '/')
+		return false;
+	for (size_t i = 0; i < dir - 1; i++)
+		if (path[i] == '/' && i != 2)
+			return false;
+	return all_hex(path + dir, OS_EVPID);
+}
+
+/* A submission: any name, but what an editor or an administrator leaves begins with a dot. */
+static struct name offline_name(const char *path)
+{
+	struct name n = { NAME_FOREIGN, OS_FILE, path, strlen(path) };
+
+	if (n.id_len > 0 && n.id_len <= ID_MAX && path[0] != '.')
+		n.kind = NAME_MESSAGE;
+	return n;
+}
+
+static struct name id_of(unsigned place, const char *path)
+{
+	struct name n = { NAME_FOREIGN, OS_FILE, path, 0 };
+	size_t len = strlen(path), start = len;
+
+	while (start > 0 && path[start - 1] != '/')
+		start--;
+	n.id = path + start;
+	n.id_len = len - start;
+	if (place == OS_OFFLINE)
+		return start == 0 ? offline_name(path) : n;
+	if (n.id_len == OS_EVPID && all_hex(n.id, OS_EVPID)) {
+		n.kind = NAME_MESSAGE;
+	} else if (n.id_len == sizeof body_name - 1 && memcmp(n.id, body_name, n.id_len) == 0 &&
+		   start >= OS_MSGID + 1 && all_hex(path + start - OS_MSGID - 1, OS_MSGID) &&
+		   (start == OS_MSGID + 1 || path[start - OS_MSGID - 2] == '/')) {
+		n.kind = NAME_MESSAGE;
+		n.id = path + start - OS_MSGID - 1;
+		n.id_len = OS_MSGID;
+	}
+	return n;
+}
+
+static size_t path_of(unsigned place, unsigned role, const char *id, size_t id_len, unsigned depth,
+		      char *buf, size_t cap)
+{
+	static const char dir[] = "offline/";
+	size_t n = sizeof dir - 1;
+
+	(void)depth; /* always two levels */
+	if (place == OS_QUEUE)
+		return os_home(id, id_len, role, buf, cap);
+	if (place != OS_OFFLINE || role != OS_FILE || id_len == 0 || id_len > ID_MAX ||
+	    memchr(id, '/', id_len) != NULL || n + id_len >= cap)
+		return 0;
+	memcpy(buf, dir, n);
+	memcpy(buf + n, id, id_len);
+	buf[n + id_len] = '\0';
+	return n + id_len;
+}
+
+/* A body's directory is its own: with the body goes whatever lies beside it. */
+static bool owns_directory(unsigned place, const char *id, size_t id_len)
+{
+	(void)id;
+	return place == OS_QUEUE && id_len == OS_MSGID;
+}
+
+/* queue and incoming are names of others, too; together with purge and temporary they are no
+ * coincidence. */
+static unsigned bid(const char *const *names, size_t count)
+{
+	static const char *const known[] = { "queue",   "incoming", "purge", "temporary",
+					     "offline", "corrupt" };
+	enum { KNOWN = sizeof known / sizeof known[0] };
+	uint32_t seen = 0;
+	unsigned bits = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		size_t len = strlen(names[i]);
+
+		for (unsigned k = 0; k < KNOWN; k++)
+			if (len == strlen(known[k]) && memcmp(names[i], known[k], len) == 0)
+				seen |= 1u << k;
+	}
+	for (unsigned k = 0; k < KNOWN; k++)
+		bits += (seen >> k & 1) * 8;
+	return (seen & 1) != 0 && bits >= 32 ? bits : 0;
+}
+
+/* --- Still being written? ------------------------------------------------------- */
+
+/* New mail comes by a rename of its whole directory, updates by a rename over the old file. Only
+ * a later envelope (a split, a bounce) is made in place, and written in one go. A submission
+ * grows as long as its sender writes. */
+static bool in_flight(unsigned place, const struct part *p, const struct site *s)
+{
+	if (p->mtime < s->now - OS_FRESH || p->mtime > s->now + 86400)
+		return false;
+	return place == OS_OFFLINE || p->size == 0;
+}
+
+/* --- A body without envelopes ---------------------------------------------------- */
+
+#define DAY 86400
+
+/* The last envelope takes the directory along, so what is left was lost, or its envelopes were. */
+static void alone(unsigned place, const char *name, const struct part *p, const struct site *s,
+		  struct report *r)
+{
+	size_t n = sizeof body_name;
+
+	if (place == OS_QUEUE && strlen(name) + 1 == n && memcmp(name, body_name, n) == 0 &&
+	    p->mtime < s->now - DAY)
+		report_add(r, F_OPENSMTPD_NO_ENVELOPE, OS_FILE, 0, 0);
+}
+
+/* Two files of one id: check() finds the one in the wrong place by itself. */
+static void cross(const struct sighting *a, const struct sighting *b, struct report *r)
+{
+	(void)a, (void)b, (void)r;
+}
+
+/* --- The format ------------------------------------------------------------------- */
+
+static const char *const default_roots[] = { "/var/spool/smtpd", NULL };
+
+const struct format fmt_opensmtpd = {
+	.name = "opensmtpd",
+	.server = "OpenSMTPD",
+	.tested = "6.8",
+	.tested_version = VERSION(6, 8, 0),
+	.places = places,
+	.nplaces = OS_PLACES,
+	.roles = roles,
+	.nroles = OS_ROLES,
+	.loose_place = OS_QUEUE,
+	/* smtpd checks six directories by name and looks at no other. */
+	.hidden = "spoolck",
+	.inode_in_name = false,
+	.chrooted = true,
+	.default_roots = default_roots,
+	.stop_command = "systemctl stop opensmtpd",
+	.start_command = "systemctl start opensmtpd",
+	.wake_command = "smtpctl schedule all",
+	.bid = bid,
+	.id_of = id_of,
+	.path_of = path_of,
+	.in_flight = in_flight,
+	.check_scratch = sizeof(struct os_check),
+	.check = os_check,
+	.cross = cross,
+	.alone = alone,
+	.owns_directory = owns_directory,
+	.decode_scratch = sizeof(struct os_show),
+	.decode = os_decode,
+	.body_scratch = sizeof(struct os_show),
+	.body = os_body,
+	.restore_note = "OpenSMTPD looks into its queue only when it starts (or at `smtpctl discover ID`).",
+};

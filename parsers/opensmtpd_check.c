@@ -1,0 +1,709 @@
+/*
+ * opensmtpd_check.c - check(): an envelope, a body, a submission
+ *
+ * An envelope is given whole: OpenSMTPD reads it in one piece, too. Everything in it is judged
+ * as the queue process does when it loads it: one line that it refuses and the envelope is
+ * passed over. What it accepts and acts on wrongly is suspect.
+ *
+ * Of a body only the two ends are looked at, because any text is legal: OpenSMTPD writes a
+ * Received line first and ends every line, so a beginning of zero bytes or an end without a
+ * newline are traces of a crash.
+ */
+#include "opensmtpd.h"
+
+#define DAY 86400
+
+/* What the lines of an envelope say together. */
+struct envelope {
+	const struct message *m;
+	struct report *r;
+	uint32_t seen;               /* bit by key */
+	uint64_t at[OS_KEYS];        /* offset of the line */
+	struct cur value[OS_KEYS];   /* the last one counts */
+	int64_t number[OS_KEYS];
+	bool version_upper;          /* a version line that is not found by its name */
+	bool broken;                 /* some line was refused */
+};
+
+static bool has(const struct envelope *e, unsigned key)
+{
+	return (e->seen >> key & 1) != 0;
+}
+
+static struct finding *note_line(struct envelope *e, enum finding_id id, const struct os_line *line)
+{
+	struct finding *f = report_add(e->r, id, OS_FILE, line->off, line->len);
+
+	os_say(&f->field, line->key);
+	if (f->field.len > 0)
+		text_str(&f->field, " line");
+	return f;
+}
+
+static struct finding *note_value(struct envelope *e, enum finding_id id,
+				  const struct os_line *line, const char *expected)
+{
+	struct finding *f = note_line(e, id, line);
+
+	f->offset = cur_offset(&line->value);
+	f->length = cur_left(&line->value);
+	text_str(&f->expected, expected);
+	os_say(&f->found, line->value);
+	if (f->severity == SEV_CORRUPT)
+		e->broken = true;
+	return f;
+}
+
+static void soften(struct finding *f, enum severity severity)
+{
+	f->severity = (uint8_t)severity;
+}
+
+/* --- Values ------------------------------------------------------------------- */
+
+static void too_long(struct envelope *e, const struct os_line *line, const char *what,
+		     uint64_t limit, uint64_t found, enum severity severity)
+{
+	struct finding *f = note_value(e, F_OPENSMTPD_TOO_LONG, line, what);
+
+	text_u64(&f->expected, limit);
+	text_str(&f->expected, " bytes");
+	f->found.len = 0;
+	text_u64(&f->found, found);
+	soften(f, severity);
+}
+
+/* The limit depends on the C library, so between the smallest and the largest it is suspect. */
+static void check_length(struct envelope *e, const struct os_key *key, const struct os_line *line)
+{
+	size_t n = cur_left(&line->value);
+
+	if (n > key->limit)
+		too_long(e, line, "at most ", key->limit, n,
+			 n > key->limit_max ? SEV_CORRUPT : SEV_SUSPECT);
+}
+
+static void check_address(struct envelope *e, unsigned key, const struct os_line *line)
+{
+	struct os_address a = os_address(&line->value);
+	struct finding *f;
+
+	check_length(e, &os_keys[key], line);
+	if (a.user > OS_ADDRESS_PART)
+		too_long(e, line, "a local part of at most ", OS_ADDRESS_PART, a.user, SEV_CORRUPT);
+	else if (a.domain > OS_ADDRESS_PART)
+		too_long(e, line, "a domain of at most ", OS_ADDRESS_PART, a.domain, SEV_CORRUPT);
+	else if (key != OS_KEY_SENDER && (a.user == 0 || a.domain == 0))
+		note_value(e, F_OPENSMTPD_ADDRESS, line, "user@domain");
+	else if (key == OS_KEY_SENDER && (!a.at || (a.user == 0) != (a.domain == 0)))
+		note_value(e, F_OPENSMTPD_ADDRESS, line, "user@domain, or @ alone");
+	(void)f;
+}
+
+static void check_sockaddr(struct envelope *e, const struct os_line *line)
+{
+	const char *expected = "local, an IPv4 address, or an IPv6 address in brackets";
+	uint32_t version = e->m->site.version;
+
+	switch (os_sockaddr(line->value)) {
+	case OS_IP_BAD:
+		note_value(e, F_OPENSMTPD_SOCKADDR, line, expected);
+		break;
+	case OS_IP_OLD:
+		/* Read until 6.8. */
+		if (version == 0 || version >= VERSION(7, 0, 0))
+			soften(note_value(e, F_OPENSMTPD_SOCKADDR, line, expected), SEV_SUSPECT);
+		break;
+	case OS_IP_SCOPE:
+		if (version != 0 && version < VERSION(7, 0, 0))
+			note_value(e, F_OPENSMTPD_SOCKADDR, line, expected);
+		break;
+	case OS_IP_GOOD:
+		break;
+	}
+}
+
+static void check_value(struct envelope *e, unsigned key, const struct os_line *line)
+{
+	const struct os_key *k = &os_keys[key];
+
+	switch ((enum os_value)k->value) {
+	case OS_TEXT:
+		check_length(e, k, line);
+		break;
+	case OS_NUMBER:
+		if (!os_number(line->value, k->max, &e->number[key]))
+			text_u64(&note_value(e, F_OPENSMTPD_NUMBER, line,
+					     "a number from 0 to ")->expected, (uint64_t)k->max);
+		break;
+	case OS_ADDRESS:
+		check_address(e, key, line);
+		break;
+	case OS_SOCKADDR:
+		check_sockaddr(e, line);
+		break;
+	case OS_WORD:
+		if (!os_word(line->value, k->words))
+			text_str(&note_value(e, F_OPENSMTPD_WORD, line, "one of ")->expected, k->words);
+		break;
+	case OS_FLAGS:
+		if (!os_flags(line->value, k->words))
+			text_str(&note_value(e, F_OPENSMTPD_WORD, line, "some of ")->expected, k->words);
+		break;
+	}
+}
+
+/* --- Lines ---------------------------------------------------------------------- */
+
+static void bad_line(struct envelope *e, const struct os_line *line)
+{
+	static const enum finding_id ids[] = {
+		[OS_LINE_BLANK] = F_OPENSMTPD_LINE,
+		[OS_LINE_NUL] = F_OPENSMTPD_NUL,
+		[OS_LINE_CUT] = F_OPENSMTPD_CUT,
+		[OS_LINE_COLON] = F_OPENSMTPD_LINE,
+	};
+	struct finding *f = note_line(e, ids[line->state], line);
+
+	e->broken = true;
+	if (line->state == OS_LINE_BLANK)
+		text_str(&f->found, "an empty line");
+	if (line->state == OS_LINE_COLON)
+		text_str(&f->expected, "key: value");
+}
+
+static void good_line(struct envelope *e, const struct os_line *line)
+{
+	unsigned key = os_find_key(&line->key);
+	uint32_t version = e->m->site.version;
+	struct finding *f;
+
+	if (key == OS_KEYS) {
+		f = note_line(e, F_OPENSMTPD_KEY, line);
+		os_say(&f->found, line->key);
+		/* Refused by every version so far, but the next one may know it. */
+		if (version == 0 || version >= VERSION(7, 9, 0))
+			soften(f, SEV_SUSPECT);
+		return;
+	}
+	if (key == OS_KEY_VERSION && memcmp(cur_view(&line->key, 7), "version", 7) != 0) {
+		e->version_upper = true;
+		return;
+	}
+	if (has(e, key)) {
+		f = note_value(e, F_OPENSMTPD_KEY_TWICE, line, "one line; another at byte ");
+		text_u64(&f->expected, e->at[key]);
+	}
+	e->seen |= 1u << key;
+	e->at[key] = line->off;
+	e->value[key] = line->value;
+	check_value(e, key, line);
+}
+
+/* --- All lines together ------------------------------------------------------------ */
+
+static struct finding *note_key(struct envelope *e, enum finding_id id, unsigned key)
+{
+	struct finding *f = report_add(e->r, id, OS_FILE, has(e, key) ? e->at[key] : 0, 0);
+
+	text_str(&f->field, os_keys[key].name);
+	if (has(e, key)) {
+		f->offset = cur_offset(&e->value[key]);
+		f->length = cur_left(&e->value[key]);
+		os_say(&f->found, e->value[key]);
+	}
+	return f;
+}
+
+/* False: the rest of the file is of another time. */
+static bool check_version(struct envelope *e)
+{
+	struct finding *f;
+
+	if (has(e, OS_KEY_VERSION) && e->number[OS_KEY_VERSION] == OS_VERSION)
+		return true;
+	f = note_key(e, F_OPENSMTPD_VERSION, OS_KEY_VERSION);
+	text_str(&f->expected, "3");
+	if (!has(e, OS_KEY_VERSION) && e->version_upper)
+		text_str(&f->found, "a key that is not in lower case");
+	/* A version to come may count on. */
+	if (e->number[OS_KEY_VERSION] > OS_VERSION &&
+	    (e->m->site.version == 0 || e->m->site.version >= VERSION(7, 9, 0)))
+		soften(f, SEV_SUSPECT);
+	return false;
+}
+
+static void check_needed(struct envelope *e)
+{
+	static const uint8_t wished[] = { OS_KEY_TYPE, OS_KEY_SOCKADDR, OS_KEY_SENDER, OS_KEY_RCPT,
+					  OS_KEY_DEST, OS_KEY_CTIME };
+
+	for (unsigned key = 0; key < OS_KEYS; key++)
+		if (os_keys[key].needed && key != OS_KEY_VERSION &&
+		    (!has(e, key) || cur_left(&e->value[key]) == 0))
+			note_key(e, F_OPENSMTPD_NEEDED, key);
+	for (size_t i = 0; i < sizeof wished; i++)
+		if (!has(e, wished[i]))
+			note_key(e, F_OPENSMTPD_MISSING, wished[i]);
+}
+
+/* mda-exec is a command that is run: in an envelope of another type somebody wrote it. */
+static void check_agent(struct envelope *e)
+{
+	static const char *const types[] = { NULL, "mda", "bounce" };
+	const struct cur *type = &e->value[OS_KEY_TYPE];
+
+	if (!has(e, OS_KEY_TYPE) || !os_word(*type, os_keys[OS_KEY_TYPE].words))
+		return;
+	for (unsigned key = 0; key < OS_KEYS; key++)
+		if (has(e, key) && os_keys[key].agent != OS_ANY_AGENT &&
+		    !os_is(type, types[os_keys[key].agent]))
+			text_str(&note_key(e, F_OPENSMTPD_AGENT, key)->expected,
+				 os_keys[key].agent == OS_MDA ? "only in an envelope of type mda" :
+								"only in an envelope of type bounce");
+}
+
+static void check_times(struct envelope *e)
+{
+	int64_t now = e->m->site.now, ctime = e->number[OS_KEY_CTIME];
+	struct finding *f;
+
+	if (has(e, OS_KEY_RETRY) && e->number[OS_KEY_RETRY] > OS_RETRY_ODD)
+		note_key(e, F_OPENSMTPD_RETRY, OS_KEY_RETRY);
+	if (!has(e, OS_KEY_CTIME) || now <= 0)
+		return;
+	if (ctime > now && ctime - now > OS_DELAY_MAX) {
+		text_str(&note_key(e, F_OPENSMTPD_CTIME_FAR, OS_KEY_CTIME)->expected,
+			 "a time that has passed");
+	} else if (ctime == 0 || ctime > now + DAY) {
+		f = note_key(e, F_OPENSMTPD_CTIME, OS_KEY_CTIME);
+		text_str(&f->expected, "a time that has passed");
+	}
+}
+
+/* --- Into the report --------------------------------------------------------------- */
+
+static uint16_t put_address(uint8_t *to, struct cur value)
+{
+	size_t n = cur_left(&value);
+
+	if (n > ADDRESS_MAX)
+		n = ADDRESS_MAX;
+	return cur_copy(&value, to, n) ? (uint16_t)n : 0;
+}
+
+static void put_envelope(struct envelope *e)
+{
+	struct report *r = e->r;
+	struct cur at = e->value[OS_KEY_SENDER];
+	unsigned to = has(e, OS_KEY_DEST) ? OS_KEY_DEST : OS_KEY_RCPT;
+
+	if (has(e, OS_KEY_SENDER)) {
+		r->has_sender = true;
+		if (cur_left(&at) != 1 || cur_peek(&at) != '@')
+			r->sender_len = put_address(r->sender, at);
+	}
+	if (has(e, to)) {
+		r->recipients = 1;
+		r->recipient_len = put_address(r->recipient, e->value[to]);
+	}
+	if (has(e, OS_KEY_CTIME) && e->number[OS_KEY_CTIME] > 0) {
+		r->has_arrival = true;
+		r->arrival = e->number[OS_KEY_CTIME];
+	}
+}
+
+/* --- Facts of the files --------------------------------------------------------------- */
+
+/* Does the path below the place equal where the id belongs? */
+static bool at_home(const struct message *m, char *home, size_t cap)
+{
+	static const char place[] = "queue/";
+	size_t n = os_home(m->id, m->id_len, OS_FILE, home, cap), skip = sizeof place - 1;
+
+	/* A file that is explained on its own lies nowhere. */
+	if (n == 0 || m->force)
+		return true;
+	return strlen(m->path) == n - skip && memcmp(m->path, home + skip, n - skip) == 0;
+}
+
+/* The walk goes by the path that the id computes to. Elsewhere an envelope is not found; and
+ * when there is one at home, too, both claim the same id, and the scheduler gives up. */
+static void check_place(const struct message *m, struct report *r)
+{
+	const struct part *p = &m->parts[OS_FILE], *home_part = &m->parts[OS_HOME];
+	char home[64];
+	bool twin;
+	struct finding *f;
+
+	if (at_home(m, home, sizeof home))
+		return;
+	twin = home_part->mode != 0 && os_walked(m->path) && m->id_len == OS_EVPID;
+	f = report_add(r, twin ? F_OPENSMTPD_TWIN : F_OPENSMTPD_MISPLACED, OS_FILE, 0, 0);
+	text_str(&f->expected, home);
+	text_str(&f->found, "queue/");
+	text_str(&f->found, m->path);
+	(void)p;
+}
+
+/* Can the queue process open it? It is the owner of queue/ and in no group that matters. */
+static void check_access(const struct message *m, struct report *r)
+{
+	const struct part *p = &m->parts[OS_FILE];
+	uint32_t owner = m->site.owner;
+	struct finding *f;
+
+	if (owner == UINT32_MAX || owner == 0 || (p->mode & (p->uid == owner ? 0400u : 0044u)) != 0)
+		return;
+	f = report_add(r, F_OPENSMTPD_ACCESS, OS_FILE, 0, 0);
+	text_str(&f->expected, "readable for user ");
+	text_u64(&f->expected, owner);
+	text_str(&f->found, "owner ");
+	text_u64(&f->found, p->uid);
+}
+
+static void check_facts(const struct message *m, struct report *r)
+{
+	const struct part *p = &m->parts[OS_FILE];
+	struct finding *f;
+
+	check_place(m, r);
+	check_access(m, r);
+	if (m->site.now > 0 && p->mtime > m->site.now + DAY) {
+		f = report_add(r, F_OPENSMTPD_MTIME, OS_FILE, 0, 0);
+		text_i64(&f->found, p->mtime);
+	}
+	if (p->nlink > 1) {
+		f = report_add(r, F_OPENSMTPD_LINKS, OS_FILE, 0, 0);
+		text_u64(&f->found, p->nlink);
+	}
+}
+
+/* Its body, and its number. */
+static void check_siblings(const struct message *m, struct report *r)
+{
+	const struct part *body = &m->parts[OS_BODY];
+	char home[64];
+	bool zero = true;
+
+	if (m->force || !at_home(m, home, sizeof home))
+		return;
+	if (body->mode == 0) {
+		report_add(r, F_OPENSMTPD_BODY_MISSING, OS_FILE, 0, 0);
+	} else if ((body->mode & 0170000) != 0100000) {
+		report_add(r, F_OPENSMTPD_BODY_KIND, OS_FILE, 0, 0);
+	}
+	for (size_t i = OS_MSGID; i < OS_EVPID; i++)
+		zero = zero && m->id[i] == '0';
+	if (zero)
+		report_add(r, F_OPENSMTPD_EVPID_ZERO, OS_FILE, 0, 0);
+}
+
+/* --- Kinds of files ----------------------------------------------------------------------- */
+
+/* Ciphertext is random: 64 bytes of it without a single one above 127 are text that lost its
+ * first byte. */
+#define RANDOM_BYTES 64u
+
+enum os_kind os_kind(const struct part *p)
+{
+	struct cur c = cur_make(p->bytes, p->off == 0 ? p->len : 0, 0);
+	int first = cur_left(&c) > 0 ? cur_u8(&c) : -1;
+
+	if (first == 0x1f && cur_peek(&c) == 0x8b)
+		return OS_GZIP;
+	if (first != 1)
+		return OS_PLAIN;
+	if (cur_left(&c) < RANDOM_BYTES)
+		return OS_CRYPT;
+	for (unsigned i = 0; i < RANDOM_BYTES; i++)
+		if (cur_u8(&c) >= 128)
+			return OS_CRYPT;
+	return OS_PLAIN;
+}
+
+static void check_crypt(const struct part *p, struct report *r)
+{
+	struct finding *f;
+
+	report_add(r, F_OPENSMTPD_ENCRYPTED, OS_FILE, 0, 0);
+	if (p->size >= OS_CRYPT_MIN)
+		return;
+	f = report_add(r, F_OPENSMTPD_CRYPT_SHORT, OS_FILE, 0, p->size);
+	text_str(&f->expected, "at least 30 bytes");
+	text_u64(&f->found, p->size);
+}
+
+/* The first ten bytes of a gzip stream: magic, method 8, flags of which five are known. */
+static void check_gzip(const struct part *p, struct report *r)
+{
+	struct cur c = cur_make(p->bytes, p->len, 0);
+	struct finding *f;
+	uint8_t method, flags;
+
+	report_add(r, F_OPENSMTPD_COMPRESSED, OS_FILE, 0, 0);
+	cur_skip(&c, 2);
+	method = cur_u8(&c);
+	flags = cur_u8(&c);
+	if (p->size >= OS_GZIP_MIN && method == 8 && (flags & 0xe0) == 0)
+		return;
+	f = report_add(r, F_OPENSMTPD_GZIP, OS_FILE, 0, p->size < 4 ? p->size : 4);
+	text_str(&f->expected, "a gzip header");
+	text_str(&f->found, p->size < OS_GZIP_MIN ? "a file of " : "method ");
+	text_u64(&f->found, p->size < OS_GZIP_MIN ? p->size : method);
+}
+
+static bool all_zero(struct cur c)
+{
+	while (cur_left(&c) > 0)
+		if (cur_u8(&c) != 0)
+			return false;
+	return true;
+}
+
+/* --- An envelope -------------------------------------------------------------------------- */
+
+static void check_text(const struct message *m, struct report *r)
+{
+	const struct part *p = &m->parts[OS_FILE];
+	struct cur c = cur_make(p->bytes, p->len, p->off);
+	struct envelope e;
+	struct os_line line;
+
+	memset(&e, 0, sizeof e);
+	e.m = m;
+	e.r = r;
+	while (os_next(&c, &line)) {
+		if (line.state == OS_LINE_GOOD)
+			good_line(&e, &line);
+		else
+			bad_line(&e, &line);
+	}
+	if (check_version(&e)) {
+		check_needed(&e);
+		check_agent(&e);
+	}
+	check_times(&e);
+	put_envelope(&e);
+}
+
+static enum step check_envelope(const struct message *m, struct report *r, struct want *w)
+{
+	const struct part *p = &m->parts[OS_FILE];
+	struct finding *f;
+
+	if (p->size > 0 && p->size < OS_ENVELOPE_MAX && (p->off != 0 || p->len < p->size)) {
+		*w = (struct want){ OS_FILE, 0, (size_t)p->size, (size_t)p->size };
+		return STEP_WANT;
+	}
+	check_facts(m, r);
+	check_siblings(m, r);
+	if (p->size == 0) {
+		report_add(r, F_OPENSMTPD_EMPTY, OS_FILE, 0, 0);
+		return STEP_DONE;
+	}
+	if (p->size >= OS_ENVELOPE_SMALL) {
+		f = report_add(r, F_OPENSMTPD_TOO_LARGE, OS_FILE, 0, 0);
+		text_str(&f->expected, "less than 7568 bytes");
+		text_u64(&f->found, p->size);
+		if (p->size < OS_ENVELOPE_MAX)
+			soften(f, SEV_SUSPECT);
+		else
+			return STEP_DONE;
+	}
+	if (all_zero(cur_make(p->bytes, p->len, 0))) {
+		f = report_add(r, F_SPOOL_ZERO_FILLED, OS_FILE, 0, p->size);
+		f->impact = IMPACT_STRANDED;
+		return STEP_DONE;
+	}
+	switch (os_kind(p)) {
+	case OS_GZIP:
+		check_gzip(p, r);
+		break;
+	case OS_CRYPT:
+		check_crypt(p, r);
+		break;
+	case OS_PLAIN:
+		check_text(m, r);
+		break;
+	}
+	return STEP_DONE;
+}
+
+/* --- A body ---------------------------------------------------------------------------------- */
+
+enum { BODY_START, BODY_ZEROS, BODY_END };
+
+/* Step over zero bytes until something else comes; false: give us a window. */
+static bool count_zeros(struct os_check *k, const struct part *p, struct want *w)
+{
+	struct cur c;
+
+	while (k->zeros < p->size) {
+		if (k->zeros < p->off || k->zeros - p->off >= p->len) {
+			uint64_t left = p->size - k->zeros;
+
+			*w = (struct want){ OS_FILE, k->zeros,
+					    left < WINDOW_MAX ? (size_t)left : WINDOW_MAX, 1 };
+			return false;
+		}
+		c = cur_make(p->bytes, p->len, p->off);
+		cur_seek(&c, (size_t)(k->zeros - p->off));
+		while (cur_peek(&c) == 0) {
+			cur_skip(&c, 1);
+			k->zeros++;
+		}
+		if (cur_left(&c) > 0)
+			return true;
+	}
+	return true;
+}
+
+static enum step body_start(struct os_check *k, const struct message *m, struct report *r,
+			    struct want *w)
+{
+	const struct part *p = &m->parts[OS_FILE];
+	size_t head = p->size < RANDOM_BYTES + 1 ? (size_t)p->size : RANDOM_BYTES + 1;
+
+	if (p->size > 0 && (p->off != 0 || p->len < head)) {
+		*w = (struct want){ OS_FILE, 0, p->size < WINDOW_MAX ? (size_t)p->size : WINDOW_MAX,
+				    head };
+		return STEP_WANT;
+	}
+	check_access(m, r);
+	if (p->size == 0) {
+		report_add(r, F_OPENSMTPD_BODY_EMPTY, OS_FILE, 0, 0);
+		return STEP_DONE;
+	}
+	if (os_kind(p) == OS_GZIP)
+		check_gzip(p, r);
+	else if (os_kind(p) == OS_CRYPT)
+		check_crypt(p, r);
+	else
+		k->phase = BODY_ZEROS;
+	return k->phase == BODY_START ? STEP_DONE : STEP_WANT;
+}
+
+static enum step body_zeros(struct os_check *k, const struct message *m, struct report *r,
+			    struct want *w)
+{
+	const struct part *p = &m->parts[OS_FILE];
+	struct finding *f;
+
+	if (!count_zeros(k, p, w))
+		return STEP_WANT;
+	k->phase = BODY_END;
+	if (k->zeros == p->size) {
+		f = report_add(r, F_SPOOL_ZERO_FILLED, OS_FILE, 0, p->size);
+		f->impact = IMPACT_DAMAGED_DELIVERY;
+		return STEP_DONE;
+	}
+	if (k->zeros > 0)
+		report_add(r, F_OPENSMTPD_BODY_ZEROS, OS_FILE, 0, k->zeros);
+	return STEP_WANT;
+}
+
+static enum step body_end(const struct message *m, struct report *r, struct want *w)
+{
+	const struct part *p = &m->parts[OS_FILE];
+	size_t tail = p->size < OS_TAIL ? (size_t)p->size : OS_TAIL;
+	uint64_t start = p->size - tail, zeros = 0;
+	struct cur c;
+	int last = 0;
+	struct finding *f;
+
+	if (p->off > start || p->off + p->len < p->size) {
+		*w = (struct want){ OS_FILE, start, tail, tail };
+		return STEP_WANT;
+	}
+	c = cur_make(p->bytes, p->len, p->off);
+	cur_seek(&c, (size_t)(start - p->off));
+	while (cur_left(&c) > 0) {
+		last = cur_u8(&c);
+		zeros = last == 0 ? zeros + 1 : 0;
+	}
+	if (last == '\n')
+		return STEP_DONE;
+	f = report_add(r, zeros > 0 ? F_OPENSMTPD_BODY_ZEROS : F_OPENSMTPD_BODY_CUT, OS_FILE,
+		       p->size - (zeros > 0 ? zeros : 1), zeros > 0 ? zeros : 1);
+	text_str(&f->expected, "a newline as the last byte");
+	return STEP_DONE;
+}
+
+static enum step check_body(struct os_check *k, const struct message *m, struct report *r,
+			    struct want *w)
+{
+	enum step step = STEP_DONE;
+	unsigned before = BODY_END + 1;
+
+	/* Each turn is another phase, or asks for a window. */
+	while (before != k->phase) {
+		before = k->phase;
+		if (k->phase == BODY_START)
+			step = body_start(k, m, r, w);
+		else if (k->phase == BODY_ZEROS)
+			step = body_zeros(k, m, r, w);
+		else
+			step = body_end(m, r, w);
+		if (step == STEP_DONE)
+			break;
+	}
+	return step;
+}
+
+/* --- A submission ------------------------------------------------------------------------------ */
+
+/* The arguments of sendmail, separated by |, up to the first newline. */
+static enum step check_offline(struct os_check *k, const struct message *m, struct report *r,
+			       struct want *w)
+{
+	const struct part *p = &m->parts[OS_FILE];
+	struct cur c = cur_make(p->bytes, p->len, p->off);
+
+	if (p->size == 0) {
+		report_add(r, F_OPENSMTPD_OFFLINE_EMPTY, OS_FILE, 0, 0);
+		return STEP_DONE;
+	}
+	if (k->phase == 0 && p->nlink > 1)
+		report_add(r, F_OPENSMTPD_OFFLINE_LINKS, OS_FILE, 0, 0);
+	k->phase = 1;
+	/* k->zeros: bytes without a newline. */
+	if (k->zeros < p->off || k->zeros - p->off >= p->len) {
+		uint64_t left = p->size - k->zeros;
+
+		if (left == 0) {
+			report_add(r, F_OPENSMTPD_OFFLINE_LINE, OS_FILE, 0, p->size);
+			return STEP_DONE;
+		}
+		*w = (struct want){ OS_FILE, k->zeros, left < WINDOW_MAX ? (size_t)left : WINDOW_MAX, 1 };
+		return STEP_WANT;
+	}
+	cur_seek(&c, (size_t)(k->zeros - p->off));
+	if (cur_find(&c, '\n') < cur_left(&c))
+		return STEP_DONE;
+	k->zeros += cur_left(&c);
+	if (k->zeros < p->size) {
+		uint64_t left = p->size - k->zeros;
+
+		*w = (struct want){ OS_FILE, k->zeros, left < WINDOW_MAX ? (size_t)left : WINDOW_MAX, 1 };
+		return STEP_WANT;
+	}
+	report_add(r, F_OPENSMTPD_OFFLINE_LINE, OS_FILE, 0, p->size);
+	return STEP_DONE;
+}
+
+/* --- check() -------------------------------------------------------------------------------------- */
+
+bool os_is_envelope(const struct message *m)
+{
+	return m->id_len != OS_MSGID && !(m->id_len == 7 && memcmp(m->id, "message", 7) == 0);
+}
+
+enum step os_check(void *scratch, const struct message *m, struct report *r, struct want *w)
+{
+	struct os_check *k = scratch;
+
+	if (m->place == OS_OFFLINE)
+		return check_offline(k, m, r, w);
+	return os_is_envelope(m) ? check_envelope(m, r, w) : check_body(k, m, r, w);
+}
