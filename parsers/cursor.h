@@ -200,6 +200,7 @@ static inline bool cur_seek(struct cur *c, size_t pos)
     assigns c->pos, c->err, \result \from *c, n;
     ensures cur_ready(c);
     ensures \valid_read(\result.buf + (0 .. \result.len - 1)) && \result.pos == 0;
+    ensures \result.len <= c->len;
     ensures \result.base == (uint64_t)(c->base + \old(c->pos));
     behavior there:
       assumes cur_has(c, n);
@@ -258,6 +259,18 @@ static inline uint8_t cur_u8(struct cur *c)
 static inline int cur_peek(const struct cur *c)
 {
 	return cur_left(c) > 0 ? c->buf[c->pos] : -1;
+}
+
+/* The same of the byte `n` further on. */
+/*@ requires cur_valid(c);
+    assigns \result \from *c, c->buf[0 .. c->len - 1], n;
+    ensures cur_has(c, n + 1) ==> \result == c->buf[c->pos + n];
+    ensures !cur_has(c, n + 1) ==> \result == -1;
+    ensures -1 <= \result <= 255;
+*/
+static inline int cur_ahead(const struct cur *c, size_t n)
+{
+	return cur_left(c) > n ? c->buf[c->pos + n] : -1;
 }
 
 /* Four bytes, the lowest first. */
@@ -429,6 +442,7 @@ static inline uint64_t cur_varint(struct cur *c, unsigned max_bytes, uint64_t ma
  * does not occur. Does not move. */
 /*@ requires cur_valid(c);
     assigns \result \from *c, c->buf[0 .. c->len - 1], byte;
+    ensures \result <= c->len;
     ensures \let left = c->err == CUR_OK ? c->len - c->pos : 0;
       \result <= left && (\result < left ==> c->buf[c->pos + \result] == byte);
     ensures \forall integer i; 0 <= i < \result ==> c->buf[c->pos + i] != byte;

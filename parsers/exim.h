@@ -185,6 +185,7 @@ struct ex_tree {
 struct ex_check {
 	uint8_t phase;
 	bool held;             /* a place that no daemon reads */
+	bool muted;            /* behind the first damage of -H: only for sender and recipients */
 	bool head_good;        /* -H was read to its end */
 	bool envelope_good;    /* ... to the blank line */
 
@@ -220,8 +221,8 @@ struct finding *ex_note(const struct ex_work *x, enum finding_id id, unsigned pa
 struct finding *ex_note_as(const struct ex_work *x, enum finding_id id, unsigned part, uint64_t off,
 			   uint64_t len, enum severity severity, enum impact impact);
 
-/* Judge one item that the reader took. */
-void ex_value(const struct ex_work *x, const struct ex_item *it);
+/* Judge one item that the reader took. False where Exim itself reads no further. */
+bool ex_value(const struct ex_work *x, const struct ex_item *it);
 /* Why the reader stopped. */
 void ex_stopped(const struct ex_work *x, const struct ex_item *it);
 /* A node of the tree, and all of it. */

@@ -15,7 +15,7 @@ static bool before(const struct ex_work *x, uint32_t version)
 
 /* --- The four fixed lines -------------------------------------------------- */
 
-static void id_line(const struct ex_work *x, const struct ex_item *it)
+static bool id_line(const struct ex_work *x, const struct ex_item *it)
 {
 	struct cur line = it->line, id;
 	struct finding *f;
@@ -25,12 +25,13 @@ static void id_line(const struct ex_work *x, const struct ex_item *it)
 		const uint8_t *p = cur_view(&id, x->m->id_len);
 
 		if (p != NULL && memcmp(p, x->m->id, x->m->id_len) == 0)
-			return;
+			return true;
 	}
 	f = ex_note(x, F_EXIM_FIRST_LINE, EX_HEAD, it->off, it->len);
 	text_bytes(&f->expected, (const uint8_t *)x->m->id, x->m->id_len);
 	text_str(&f->expected, "-H");
 	ex_say(&f->found, it->line);
+	return false;
 }
 
 /* A number at the end of `c`, with the blank before it: taken off from the right. */
@@ -46,7 +47,7 @@ static bool pop_number(struct cur *c)
 }
 
 /* login uid gid, read from the right: a login may hold blanks. */
-static void user_line(const struct ex_work *x, const struct ex_item *it)
+static bool user_line(const struct ex_work *x, const struct ex_item *it)
 {
 	struct cur c = it->line, old = c;
 	struct finding *f;
@@ -58,13 +59,14 @@ static void user_line(const struct ex_work *x, const struct ex_item *it)
 	} while (ex_blank(ch));
 	c = old;
 	if (pop_number(&c) && pop_number(&c))
-		return;
+		return true;
 	f = ex_note(x, F_EXIM_USER_LINE, EX_HEAD, it->off, it->len);
 	text_str(&f->expected, "login uid gid");
 	ex_say(&f->found, it->line);
+	return false;
 }
 
-static void sender_line(const struct ex_work *x, const struct ex_item *it)
+static bool sender_line(const struct ex_work *x, const struct ex_item *it)
 {
 	struct cur c = it->line;
 	struct report *r = x->r;
@@ -76,14 +78,15 @@ static void sender_line(const struct ex_work *x, const struct ex_item *it)
 		r->has_sender = true;
 		r->sender_len = (uint16_t)n;
 		cur_copy(&c, r->sender, n);
-		return;
+		return true;
 	}
 	f = ex_note(x, F_EXIM_SENDER_LINE, EX_HEAD, it->off, it->len);
 	text_str(&f->expected, "<address> or <>");
 	ex_say(&f->found, it->line);
+	return false;
 }
 
-static void time_line(const struct ex_work *x, const struct ex_item *it)
+static bool time_line(const struct ex_work *x, const struct ex_item *it)
 {
 	struct cur c = it->line;
 	int64_t sec, warnings, of_id;
@@ -94,7 +97,7 @@ static void time_line(const struct ex_work *x, const struct ex_item *it)
 		f = ex_note(x, F_EXIM_TIME_LINE, EX_HEAD, it->off, it->len);
 		text_str(&f->expected, "seconds since 1970, number of warnings");
 		ex_say(&f->found, it->line);
-		return;
+		return false;
 	}
 	if (cur_left(&c) > 0 || sec < 0) {
 		f = ex_note_as(x, F_EXIM_TIME_LINE, EX_HEAD, it->off, it->len, SEV_SUSPECT,
@@ -109,6 +112,7 @@ static void time_line(const struct ex_work *x, const struct ex_item *it)
 		text_i64(&f->expected, of_id);
 		text_i64(&f->found, sec);
 	}
+	return true;
 }
 
 /* --- Options ------------------------------------------------------------------ */
@@ -430,7 +434,7 @@ static void header_line(const struct ex_work *x, const struct ex_item *it)
 
 /* --- All of them ---------------------------------------------------------------- */
 
-void ex_value(const struct ex_work *x, const struct ex_item *it)
+bool ex_value(const struct ex_work *x, const struct ex_item *it)
 {
 	bool fixed = it->kind < EX_OPTION || (it->kind > EX_ACL && it->kind < EX_RECIPIENT);
 
@@ -447,17 +451,13 @@ void ex_value(const struct ex_work *x, const struct ex_item *it)
 	}
 	switch (it->kind) {
 	case EX_ID:
-		id_line(x, it);
-		break;
+		return id_line(x, it);
 	case EX_USER:
-		user_line(x, it);
-		break;
+		return user_line(x, it);
 	case EX_SENDER:
-		sender_line(x, it);
-		break;
+		return sender_line(x, it);
 	case EX_TIME:
-		time_line(x, it);
-		break;
+		return time_line(x, it);
 	case EX_OPTION:
 		option_line(x, it);
 		break;
@@ -479,4 +479,5 @@ void ex_value(const struct ex_work *x, const struct ex_item *it)
 	default:
 		break;
 	}
+	return true;
 }

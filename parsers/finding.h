@@ -58,9 +58,33 @@ struct text {
 };
 
 /* Append a string, a number, bytes of the message. */
+/*@ requires \valid(t) && valid_read_string(s);
+    assigns t->len \from *t, s[0 .. TEXT_MAX];
+    assigns t->bytes[0 .. TEXT_MAX - 1] \from *t, s[0 .. TEXT_MAX];
+    ensures \old(t->len) <= t->len <= \max(\old(t->len), TEXT_MAX);
+*/
 void text_str(struct text *t, const char *s);
+/*@ requires \valid(t);
+    assigns t->len \from t->len, n;
+    assigns t->bytes[0 .. TEXT_MAX - 1] \from *t, n;
+    ensures \old(t->len) <= t->len <= \max(\old(t->len), TEXT_MAX);
+*/
 void text_u64(struct text *t, uint64_t n);
+/*@ requires \valid(t);
+    assigns t->len \from t->len, n;
+    assigns t->bytes[0 .. TEXT_MAX - 1] \from *t, n;
+    ensures \old(t->len) <= t->len <= \max(\old(t->len), TEXT_MAX);
+*/
 void text_i64(struct text *t, int64_t n);
+/*@ requires \valid(t) && \valid_read(p + (0 .. n - 1));
+    requires \separated(t, p + (0 .. n - 1));
+    assigns t->len \from t->len, n;
+    assigns t->bytes[0 .. TEXT_MAX - 1] \from *t, n, p[0 .. n - 1];
+    ensures t->len == \max(\old(t->len), \min(\old(t->len) + n, TEXT_MAX));
+    ensures \forall integer i; 0 <= i < t->len - \old(t->len) ==>
+      t->bytes[\old(t->len) + i] == p[i];
+    ensures \forall integer i; 0 <= i < \old(t->len) && i < TEXT_MAX ==> t->bytes[i] == \old(t->bytes[i]);
+*/
 void text_bytes(struct text *t, const uint8_t *p, size_t n);
 
 /* What leaves the spool when the finding moves mail. */

@@ -32,7 +32,7 @@ const char *impact_name(enum impact i)
 
 void text_bytes(struct text *t, const uint8_t *p, size_t n)
 {
-	size_t room = TEXT_MAX - t->len;
+	size_t room = t->len < TEXT_MAX ? (size_t)TEXT_MAX - t->len : 0;
 
 	if (n > room)
 		n = room;
@@ -43,6 +43,11 @@ void text_bytes(struct text *t, const uint8_t *p, size_t n)
 
 void text_str(struct text *t, const char *s)
 {
+	/*@ loop invariant valid_read_string(s);
+	    loop invariant \at(t->len, Pre) <= t->len <= \max(\at(t->len, Pre), TEXT_MAX);
+	    loop assigns s, t->len, t->bytes[0 .. TEXT_MAX - 1];
+	    loop variant 255 - t->len;
+	*/
 	while (*s != '\0' && t->len < TEXT_MAX)
 		t->bytes[t->len++] = (uint8_t)*s++;
 }
@@ -52,10 +57,14 @@ void text_u64(struct text *t, uint64_t n)
 	uint8_t digits[20];
 	size_t at = sizeof digits;
 
+	/*@ loop invariant 0 < at <= 20;
+	    loop assigns at, n, digits[0 .. 19];
+	    loop variant at;
+	*/
 	do {
 		digits[--at] = (uint8_t)('0' + n % 10);
 		n /= 10;
-	} while (n > 0);
+	} while (n > 0 && at > 0);
 	text_bytes(t, digits + at, sizeof digits - at);
 }
 
@@ -90,7 +99,7 @@ struct finding *report_add(struct report *r, enum finding_id id, unsigned part, 
 		if (f == NULL)
 			f = &r->spare;
 	}
-	memset(f, 0, sizeof *f);
+	*f = (struct finding){ 0 };
 	f->id = (uint16_t)id;
 	f->severity = (uint8_t)defs[id].severity;
 	f->impact = (uint8_t)defs[id].impact;

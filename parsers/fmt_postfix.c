@@ -174,13 +174,13 @@ static void usec_hex(const char *digits, char out[SHORT_USEC])
 
 bool pf_hash(const char *id, size_t id_len, unsigned depth, char *out)
 {
-	char usec[SHORT_USEC];
+	char usec[SHORT_USEC] = { 0 };
 	size_t sep;
 
 	if (!id_ok(id, id_len))
 		return false;
 	sep = separator(id, id_len);
-	if (sep > 0)
+	if (sep >= LONG_TIME)
 		usec_hex(id + sep - LONG_USEC, usec);
 	for (unsigned i = 0; i < depth; i++) {
 		if (sep > 0)

@@ -47,6 +47,8 @@ struct role {
 	const char *name;     /* "message", "defer log" */
 	bool checked;         /* given to check(); the others only move along */
 	bool whole;           /* check() gets all of it at once, up to WHOLE_MAX; else a window */
+	bool shared;          /* belongs to other messages, too: check() gets its facts and no bytes,
+	                       * and it stays when the message leaves */
 };
 
 /* The lock that the server holds on a message while it works on it. */
@@ -166,6 +168,7 @@ struct format {
 
 	/* Of the installation, all may be NULL. */
 	const char *pid_file;   /* below the root; its lock or its pid tells whether the server runs */
+	bool chrooted;          /* a process whose root directory is the spool tells it */
 	const char *const *default_roots;   /* where this server's spool usually is; NULL ends */
 	const char *const *version_command; /* argv that prints the version; NULL ends */
 	const char *const *limit_command;   /* argv that prints record_limit */
@@ -177,7 +180,7 @@ struct format {
 	unsigned (*bid)(const char *const *names, size_t count);
 
 	/* What the file name `path` (below place `place`, with its hash
-	 * directories) is. */
+	 * directories) is. A name alone may be given, too: that of a file on its own. */
 	struct name (*id_of)(unsigned place, const char *path);
 
 	/* The path below the spool's root of the part `role` of a message `id` that
@@ -200,6 +203,14 @@ struct format {
 	 * mean nothing. */
 	void (*orphan)(unsigned place, unsigned role, const struct part *p, const struct site *s,
 		       struct report *r);
+
+	/* The message `name` is the only file of its directory: a finding, or nothing. NULL: that
+	 * means nothing. */
+	void (*alone)(unsigned place, const char *name, const struct part *p, const struct site *s,
+		      struct report *r);
+
+	/* Does the message leave with all files of its directory? NULL: none does. */
+	bool (*owns_directory)(unsigned place, const char *id, size_t id_len);
 
 	/* STEP_ROW: one row was filled in, call again. */
 	size_t decode_scratch;

@@ -86,7 +86,6 @@ static void check_length(struct envelope *e, const struct os_key *key, const str
 static void check_address(struct envelope *e, unsigned key, const struct os_line *line)
 {
 	struct os_address a = os_address(&line->value);
-	struct finding *f;
 
 	check_length(e, &os_keys[key], line);
 	if (a.user > OS_ADDRESS_PART)
@@ -97,7 +96,6 @@ static void check_address(struct envelope *e, unsigned key, const struct os_line
 		note_value(e, F_OPENSMTPD_ADDRESS, line, "user@domain");
 	else if (key == OS_KEY_SENDER && (!a.at || (a.user == 0) != (a.domain == 0)))
 		note_value(e, F_OPENSMTPD_ADDRESS, line, "user@domain, or @ alone");
-	(void)f;
 }
 
 static void check_sockaddr(struct envelope *e, const struct os_line *line)
@@ -315,14 +313,19 @@ static void put_envelope(struct envelope *e)
 
 /* --- Facts of the files --------------------------------------------------------------- */
 
+/* A file that is explained on its own, outside of a queue. */
+static bool is_loose(const struct message *m)
+{
+	return m->force && memchr(m->path, '/', strlen(m->path)) == NULL;
+}
+
 /* Does the path below the place equal where the id belongs? */
 static bool at_home(const struct message *m, char *home, size_t cap)
 {
 	static const char place[] = "queue/";
 	size_t n = os_home(m->id, m->id_len, OS_FILE, home, cap), skip = sizeof place - 1;
 
-	/* A file that is explained on its own lies nowhere. */
-	if (n == 0 || m->force)
+	if (n == 0 || is_loose(m))
 		return true;
 	return strlen(m->path) == n - skip && memcmp(m->path, home + skip, n - skip) == 0;
 }
@@ -331,19 +334,17 @@ static bool at_home(const struct message *m, char *home, size_t cap)
  * when there is one at home, too, both claim the same id, and the scheduler gives up. */
 static void check_place(const struct message *m, struct report *r)
 {
-	const struct part *p = &m->parts[OS_FILE], *home_part = &m->parts[OS_HOME];
 	char home[64];
 	bool twin;
 	struct finding *f;
 
 	if (at_home(m, home, sizeof home))
 		return;
-	twin = home_part->mode != 0 && os_walked(m->path) && m->id_len == OS_EVPID;
+	twin = m->parts[OS_HOME].mode != 0 && os_walked(m->path);
 	f = report_add(r, twin ? F_OPENSMTPD_TWIN : F_OPENSMTPD_MISPLACED, OS_FILE, 0, 0);
 	text_str(&f->expected, home);
 	text_str(&f->found, "queue/");
 	text_str(&f->found, m->path);
-	(void)p;
 }
 
 /* Can the queue process open it? It is the owner of queue/ and in no group that matters. */
@@ -386,13 +387,12 @@ static void check_siblings(const struct message *m, struct report *r)
 	char home[64];
 	bool zero = true;
 
-	if (m->force || !at_home(m, home, sizeof home))
+	if (is_loose(m) || !at_home(m, home, sizeof home))
 		return;
-	if (body->mode == 0) {
+	if (body->mode == 0)
 		report_add(r, F_OPENSMTPD_BODY_MISSING, OS_FILE, 0, 0);
-	} else if ((body->mode & 0170000) != 0100000) {
+	else if ((body->mode & 0170000) != 0100000)
 		report_add(r, F_OPENSMTPD_BODY_KIND, OS_FILE, 0, 0);
-	}
 	for (size_t i = OS_MSGID; i < OS_EVPID; i++)
 		zero = zero && m->id[i] == '0';
 	if (zero)

@@ -56,7 +56,7 @@ struct finding *pf_note_as(const struct pf_work *x, enum finding_id id, uint64_t
 
 	if (said(x->r, id, off, severity != SEV_CORRUPT)) {
 		f = &x->r->spare;
-		memset(f, 0, sizeof *f);
+		*f = (struct finding){ 0 };
 		return f;
 	}
 	f = report_add(x->r, id, PF_MESSAGE, off, len);
@@ -105,9 +105,9 @@ void pf_say_record(struct finding *f, const struct pf_record *rec)
 static void check_names(const struct pf_work *x)
 {
 	const struct message *m = x->m;
-	char hash[ID_MAX];
+	char hash[ID_MAX] = { 0 };
 	unsigned depth = 0;
-	uint64_t inode;
+	uint64_t inode = 0;
 	struct finding *f;
 
 	while (depth < 127 && m->path[2 * depth] != '\0' && m->path[2 * depth + 1] == '/')

@@ -64,6 +64,7 @@ enum pf_got pf_read(struct pf_reader *rd, const struct part *p, enum pf_segment 
 	size_t view;
 
 	rec->off = rd->pos;
+	rec->data = cur_make(p->bytes, 0, rd->pos);
 	if (left == 0)
 		return PF_EOF;
 	if (cur_left(&c) < need)
@@ -79,7 +80,8 @@ enum pf_got pf_read(struct pf_reader *rd, const struct part *p, enum pf_segment 
 		return PF_TOO_BIG;
 	if (c.err != CUR_OK)
 		return PF_CUT;
-	rec->padded = rec->header > 2 && rec->len >> (7 * (rec->header - 2u)) == 0;
+	rec->padded = rec->header > 2 && rec->header <= PF_HEADER_MAX &&
+		      rec->len >> (7 * (rec->header - 2u)) == 0;
 	left -= rec->header;
 	if (rec->len > left)
 		return PF_OVERRUN;
@@ -99,16 +101,16 @@ void pf_skip_text(struct pf_reader *rd, const struct part *p, uint64_t cap)
 	uint64_t at = rd->pos;
 
 	for (;;) {
-		const uint8_t *h = cur_view(&c, 3);
+		int type = cur_peek(&c), low = cur_ahead(&c, 1), high = cur_ahead(&c, 2);
 		size_t len, head = 2;
 
-		if (h == NULL || (h[0] != 'N' && h[0] != 'L'))
+		if (high < 0 || (type != 'N' && type != 'L'))
 			break;
-		len = h[1];
+		len = (unsigned)low;
 		if (len >= 0x80) {
-			if (h[2] == 0 || h[2] >= 0x80)
+			if (high == 0 || high >= 0x80)
 				break;
-			len = (len & 0x7f) | (size_t)h[2] << 7;
+			len = (len & 0x7f) | (size_t)high << 7;
 			head = 3;
 		}
 		if (len > cap || !cur_skip(&c, head + len))
@@ -206,7 +208,7 @@ bool pf_number(struct cur *c, int64_t *value_r)
 		any = true;
 		cur_skip(c, 1);
 	}
-	*value_r = minus ? -(int64_t)value : (int64_t)value;
+	*value_r = (int64_t)(minus ? 0 - value : value);
 	return any;
 }
 
@@ -254,11 +256,7 @@ void pf_size_scan(const struct pf_record *rec, struct pf_size *s)
 	struct cur c = pf_string(rec);
 	unsigned i;
 
-	s->count = 0;
-	s->bad = 0;
-	s->columns = (unsigned)((rec->len + 1) / PF_COLUMN);
-	for (i = 0; i < PF_FIELDS; i++)
-		s->field[i] = 0;
+	*s = (struct pf_size){ .columns = (unsigned)((rec->len + 1) / PF_COLUMN) };
 	for (i = 0; i < PF_FIELDS; i++) {
 		if (!pf_number(&c, &s->field[i])) {
 			s->field[i] = 0;
@@ -351,9 +349,10 @@ void pf_say_type(struct text *t, uint8_t type)
 
 void pf_say_bytes(struct text *t, struct cur c)
 {
+	uint8_t bytes[TEXT_MAX];
 	size_t n = cur_left(&c);
-	const uint8_t *p = cur_take(&c, n);
 
-	if (p != NULL)
-		text_bytes(t, p, n);
+	n = n < sizeof bytes ? n : sizeof bytes;
+	cur_copy(&c, bytes, n);
+	text_bytes(t, bytes, n);
 }

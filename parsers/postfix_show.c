@@ -72,7 +72,7 @@ static void next_segment(struct pf_show *s)
 
 static void new_row(struct row *row, uint64_t offset, uint64_t length, unsigned depth)
 {
-	memset(row, 0, sizeof *row);
+	*row = (struct row){ 0 };
 	row->part = PF_MESSAGE;
 	row->offset = offset;
 	row->length = length;

@@ -189,7 +189,6 @@ static void sender_record(const struct pf_work *x, const struct pf_record *rec)
 	struct pf_check *k = x->k;
 	struct report *r = x->r;
 	size_t len = cur_left(&c);
-	const uint8_t *p;
 
 	if (k->senders > 0 && rec->off != k->sender_at) {
 		second_sender(x, rec);
@@ -200,9 +199,7 @@ static void sender_record(const struct pf_work *x, const struct pf_record *rec)
 	k->sender_at = rec->off;
 	k->null_sender = rec->len == 0;
 	len = len < ADDRESS_MAX ? len : ADDRESS_MAX;
-	p = cur_take(&c, len);
-	if (p != NULL)
-		memcpy(r->sender, p, len);
+	cur_copy(&c, r->sender, len);
 	r->sender_len = (uint16_t)len;
 	r->has_sender = true;
 }
@@ -213,14 +210,11 @@ static void recipient_record(const struct pf_work *x, const struct pf_record *re
 	struct pf_check *k = x->k;
 	struct report *r = x->r;
 	size_t len = cur_left(&c);
-	const uint8_t *p;
 
 	k->pending = 0;
 	if (r->recipients++ == 0) {
 		len = len < ADDRESS_MAX ? len : ADDRESS_MAX;
-		p = cur_take(&c, len);
-		if (p != NULL)
-			memcpy(r->recipient, p, len);
+		cur_copy(&c, r->recipient, len);
 		r->recipient_len = (uint16_t)len;
 	}
 	if (rec->len == 0 && !k->maildrop)

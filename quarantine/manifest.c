@@ -122,8 +122,8 @@ static json_t *manifest_json(const struct q_message *m, const struct plan *plan,
 	json_object_set_new(j, "id", json_bytes(m->id, m->id_len));
 	json_object_set_new(j, "reason", json_text(m->reason ? m->reason : ""));
 	json_object_set_new(j, "inode_in_name", json_boolean(m->inode_in_name));
-	json_object_set_new(j, "state", json_string(plan->hidden ? "lodged" : "stored"));
-	if (plan->hidden) {
+	json_object_set_new(j, "state", json_string(plan->lodged ? "lodged" : "stored"));
+	if (plan->lodged) {
 		char *lodge = g_strjoin("/", plan->spool, plan->hidden, plan->name, NULL);
 
 		json_object_set_new(j, "lodge", json_text(lodge));
@@ -200,7 +200,7 @@ static char *summary_text(const struct q_message *m, const struct plan *plan, ti
 		summary_line(out, i ? "" : "parts", line, strlen(line));
 		g_free(line);
 	}
-	if (plan->hidden) {
+	if (plan->lodged) {
 		char *lodge = g_strjoin("/", plan->spool, plan->hidden, plan->name, NULL);
 
 		summary_line(out, "they lie", lodge, strlen(lodge));

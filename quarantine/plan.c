@@ -8,7 +8,8 @@
  *     name 20261120-073100-postfix-4F2A1C0B9
  *     spool /var/spool/postfix
  *     root DEV INO                             the spool's root directory
- *     lodge store                              or: lodge spool HIDDEN
+ *     lodge store [HIDDEN]                     where the parts lie: in parts/ of the store,
+ *                                              or: lodge spool HIDDEN
  *     part checked DEV INO SIZE SEC.NSEC SHA256 TARGET PATH
  *     part along   ...                         moved along if it was there
  *     end SHA256                               of every byte above
@@ -87,11 +88,10 @@ int plan_write(int dir, const char *file, const struct plan *plan, struct q_erro
 	append_word(out, plan->spool);
 	g_string_append_printf(out, "\nroot %" PRIu64 " %" PRIu64 "\nlodge ", plan->root_dev,
 			       plan->root_ino);
+	g_string_append(out, plan->lodged ? "spool" : "store");
 	if (plan->hidden) {
-		g_string_append(out, "spool ");
+		g_string_append_c(out, ' ');
 		append_word(out, plan->hidden);
-	} else {
-		g_string_append(out, "store");
 	}
 	g_string_append_c(out, '\n');
 	for (unsigned i = 0; i < plan->nparts; i++)
@@ -173,9 +173,12 @@ static bool parse_root(char **w, struct plan *plan)
 
 static bool parse_lodge(char **w, struct plan *plan)
 {
+	plan->lodged = !strcmp(w[1], "spool");
+	if (!plan->lodged && strcmp(w[1], "store"))
+		return false;
 	if (g_strv_length(w) == 2)
-		return !strcmp(w[1], "store");
-	if (g_strv_length(w) != 3 || strcmp(w[1], "spool"))
+		return !plan->lodged;
+	if (g_strv_length(w) != 3)
 		return false;
 	plan->hidden = parse_word(w[2]);
 	return plan->hidden && file_path_sane(plan->hidden);

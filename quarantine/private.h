@@ -4,6 +4,7 @@
  * file.c      descriptors: open below a root, rename without replacing, sync, digest
  * escape.c      bytes made printable, and back
  * plan.c      the plan on disk
+ * accept.c    what an operator accepted
  * manifest.c  what is told to people and programs about an entry
  * store.c     the store's directories, names of entries
  * txn.c       the states, and the steps between them
@@ -92,7 +93,8 @@ struct plan {
 	char *name;  /* of the entry, and of the lodge in the spool */
 	char *spool; /* absolute */
 	uint64_t root_dev, root_ino;
-	char *hidden; /* NULL: the lodge is parts/ in the store */
+	char *hidden; /* where in the spool a lodge may be; NULL: nowhere */
+	bool lodged;  /* it is there; else the parts' place is parts/ in the store */
 	struct plan_part *parts; /* in the order in which they leave */
 	unsigned nparts;
 };

@@ -108,6 +108,46 @@ int q_find(struct q_store *store, const char *word, char **entry_r, struct q_err
 enum q_outcome q_restore(struct q_store *store, const char *entry, int root,
 			 struct q_error *err);
 
+/* The same, but its first part goes to `to`, a path below the root (NULL: its own). */
+enum q_outcome q_restore_to(struct q_store *store, const char *entry, int root, const char *to,
+			    struct q_error *err);
+
+/* ---- what an operator accepted ---- */
+
+/* By what a file is known again. */
+struct q_print {
+	uint64_t size, ino;
+	struct timespec born; /* 0: the file system does not know */
+	char sha256[65];      /* "": not asked for */
+};
+
+struct q_acceptance {
+	const char *spool, *format; /* as in struct q_message */
+	const char *id;
+	size_t id_len;
+	json_t *findings;     /* array of their names */
+	bool forced;          /* also what stops the server */
+	const char *who, *reason;
+	time_t now, until;    /* until 0: for ever */
+	struct q_print print;
+};
+
+/* The print of the file `path` below root, with its digest or without. */
+int q_print(int root, const char *path, bool digest, struct q_print *print_r, struct q_error *err);
+
+/* Write or replace the record of a message, look for one that has not expired (json_decref; -ENOENT:
+ * there is none), remove it, remove all that have expired (returns how many). */
+int q_accept(struct q_store *store, const struct q_acceptance *a, struct q_error *err);
+int q_accepted(struct q_store *store, const char *spool, const char *format, const char *id,
+	       size_t id_len, time_t now, json_t **record_r, struct q_error *err);
+int q_unaccept(struct q_store *store, const char *spool, const char *format, const char *id,
+	       size_t id_len, struct q_error *err);
+int q_accepted_expire(struct q_store *store, time_t now, struct q_error *err);
+
+/* Does the record speak for this file: the same inode of the same birth; the same bytes? */
+bool q_accepted_born(const json_t *record, const struct q_print *print);
+bool q_accepted_digest(const json_t *record, const struct q_print *print);
+
 /* Do manifest and content of the entry agree? `say` is told each difference;
  * returns their number, 0 = sound, or a negative errno value. */
 int q_verify(struct q_store *store, const char *entry, q_say *say, void *arg, struct q_error *err);

@@ -87,7 +87,7 @@ static int lodge_must_be(const struct txn *t, const struct seen *seen, struct q_
 		if (seen[i].spool == PART_ABSENT || seen[i].spool == PART_FOREIGN)
 			return q_fail(err, ENOENT, "%s/%s/ is gone from the spool %s, and the parts "
 				      "of the message with it; put that directory back",
-				      t->plan->hidden ? t->plan->hidden : Q_DIR_PARTS,
+				      t->plan->lodged ? t->plan->hidden : Q_DIR_PARTS,
 				      t->plan->name, q_tail(t->plan->spool));
 	return 0;
 }

@@ -85,12 +85,12 @@ static int refuse_part(const struct plan_part *p, const char *why, struct q_erro
 	return q_fail(err, Q_EREFUSED, "%s: %s; nothing was moved", q_tail(p->path), why);
 }
 
-/* One part, held and found to be what the manifest says, its place free. 1 = it never came. */
-static int ready_part(struct txn *t, struct plan_part *p, const json_t *manifest,
+/* One part, held and found to be what the manifest says. 1 = it never came. */
+static int sound_part(struct txn *t, struct plan_part *p, const json_t *manifest,
 		      struct q_error *err)
 {
 	char first[256] = "";
-	struct stat st, taken;
+	struct stat st;
 	int rc;
 
 	p->fd = file_open_regular(t->lodge, p->target, &st);
@@ -104,25 +104,18 @@ static int ready_part(struct txn *t, struct plan_part *p, const json_t *manifest
 	if (rc > 0)
 		return q_fail(err, Q_EREFUSED, "damaged in the quarantine: %s; nothing was moved",
 			      first);
-	if (p->dir < 0)
-		return refuse_part(p, "its directory is gone", err);
-	if (!fstatat(p->dir, file_base(p->path), &taken, AT_SYMLINK_NOFOLLOW))
-		return refuse_part(p, "the name is taken", err);
-	if (errno != ENOENT)
-		return q_fail(err, errno, "cannot look at %s: %s", q_tail(p->path),
-			      g_strerror(errno));
 	p->identity = (struct q_identity){ .dev = st.st_dev, .ino = st.st_ino,
 					   .size = (uint64_t)st.st_size, .mtime = st.st_mtim };
 	return 0;
 }
 
-static int ready_all(struct txn *t, const json_t *manifest, struct q_error *err)
+static int sound_all(struct txn *t, const json_t *manifest, struct q_error *err)
 {
 	struct plan *plan = t->plan;
 	unsigned n = 0;
 
 	for (unsigned i = 0; i < plan->nparts; i++) {
-		int rc = ready_part(t, &plan->parts[i], manifest, err);
+		int rc = sound_part(t, &plan->parts[i], manifest, err);
 
 		if (rc < 0)
 			return rc;
@@ -143,8 +136,37 @@ static int ready_all(struct txn *t, const json_t *manifest, struct q_error *err)
 	return n ? 0 : q_fail(err, Q_EREFUSED, "no part of it is in the quarantine");
 }
 
+/* Is each part's place in the spool there, and free? */
+static int places_free(const struct txn *t, struct q_error *err)
+{
+	for (unsigned i = 0; i < t->plan->nparts; i++) {
+		const struct plan_part *p = &t->plan->parts[i];
+		struct stat taken;
+
+		if (p->dir < 0)
+			return refuse_part(p, i ? "its directory is gone" :
+					   "its directory is gone; --to DIR names another", err);
+		if (!fstatat(p->dir, file_base(p->path), &taken, AT_SYMLINK_NOFOLLOW))
+			return refuse_part(p, "the name is taken", err);
+		if (errno != ENOENT)
+			return q_fail(err, errno, "cannot look at %s: %s", q_tail(p->path),
+				      g_strerror(errno));
+	}
+	return 0;
+}
+
+/* The first part gets another path. */
+static int redirect(struct txn *t, const char *to, struct q_error *err)
+{
+	if (!file_path_sane(to))
+		return q_fail(err, Q_EREFUSED, "%s is no path below the spool", q_tail(to));
+	g_free(t->plan->parts[0].path);
+	t->plan->parts[0].path = g_strdup(to);
+	return 0;
+}
+
 /* Everything that can be known before something moves. */
-static int restore_prepare(struct txn *t, const char *entry, struct q_error *err)
+static int restore_prepare(struct txn *t, const char *entry, const char *to, struct q_error *err)
 {
 	json_t *manifest = NULL;
 	struct stat st;
@@ -163,9 +185,13 @@ static int restore_prepare(struct txn *t, const char *entry, struct q_error *err
 	if (!rc && t->lodge < 0)
 		rc = q_fail(err, Q_EREFUSED, "the directory with the parts of %s is gone", entry);
 	if (!rc)
+		rc = sound_all(t, manifest, err);
+	if (!rc && to)
+		rc = redirect(t, to, err);
+	if (!rc)
 		rc = txn_hold_parents(t, err);
 	if (!rc)
-		rc = ready_all(t, manifest, err);
+		rc = places_free(t, err);
 	if (!rc && fstat(t->root, &st))
 		rc = q_fail(err, errno, "cannot look at the spool: %s", g_strerror(errno));
 	if (!rc) {
@@ -249,6 +275,12 @@ static int restore_undo(struct txn *t, struct q_error *err)
 
 enum q_outcome q_restore(struct q_store *store, const char *entry, int root, struct q_error *err)
 {
+	return q_restore_to(store, entry, root, NULL, err);
+}
+
+enum q_outcome q_restore_to(struct q_store *store, const char *entry, int root, const char *to,
+			    struct q_error *err)
+{
 	struct q_error ignored;
 	struct txn t;
 	int rc;
@@ -257,7 +289,7 @@ enum q_outcome q_restore(struct q_store *store, const char *entry, int root, str
 		err = &ignored;
 	err->text[0] = '\0';
 	txn_init(&t, store, root);
-	rc = restore_prepare(&t, entry, err);
+	rc = restore_prepare(&t, entry, to, err);
 	if (!rc)
 		rc = restore_begin(&t, err);
 	for (unsigned i = rc ? 0 : t.plan->nparts; i-- > 0 && !rc;)
@@ -367,7 +399,7 @@ int q_verify(struct q_store *store, const char *entry, q_say *say, void *arg, st
 		rc = v.count;
 		goto out;
 	}
-	if (!rc && t.plan->hidden)
+	if (!rc && t.plan->lodged)
 		rc = root = t.root = open(t.plan->spool, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (rc < 0 && !why.text[0])
 		q_fail(&why, errno, "cannot open the spool, where the parts lie: %s",

@@ -161,15 +161,15 @@ int txn_lodge_open(struct txn *t, bool create, struct q_error *err)
 
 	if (!create && fstatat(t->dir, Q_DIR_PARTS, &st, AT_SYMLINK_NOFOLLOW) && errno == ENOENT) {
 		/* HIDDEN may be ours to remove, or somebody else's */
-		rc = t->plan->hidden ? lodge_in_spool(t, false, err) : 0;
+		rc = t->plan->lodged ? lodge_in_spool(t, false, err) : 0;
 		file_close(&t->lodge);
 		return rc == -ENOENT || rc == -EPERM || rc == -ENOTDIR || rc == -ELOOP ? 0 : rc;
 	}
-	if (t->plan->hidden)
+	if (t->plan->lodged)
 		rc = lodge_in_spool(t, create, err);
 	if (!rc && create)
 		rc = make_dir(t->dir, Q_DIR_PARTS, err);
-	if (!rc && !t->plan->hidden)
+	if (!rc && !t->plan->lodged)
 		rc = open_own_dir(t->dir, Q_DIR_PARTS, &t->lodge, err);
 	return rc == -ENOENT && !create ? 0 : rc;
 }
@@ -179,7 +179,7 @@ int txn_lodge_remove(struct txn *t, struct q_error *err)
 {
 	int parent, rc;
 
-	if (!t->plan || !t->plan->hidden || t->hidden < 0)
+	if (!t->plan || !t->plan->lodged || t->hidden < 0)
 		return 0;
 	if (unlinkat(t->hidden, t->plan->name, AT_REMOVEDIR) && errno != ENOENT)
 		return q_fail(err, errno, "cannot remove the lodge %s in the spool: %s",
@@ -620,8 +620,8 @@ static int move_plan(struct txn *t, const struct q_message *m, bool near, struct
 	char *wanted = store_name(m->format, m->id, m->id_len, now);
 	int rc;
 
-	if (!near)
-		t->plan->hidden = g_strdup(m->hidden);
+	t->plan->hidden = g_strdup(m->hidden);
+	t->plan->lodged = !near;
 	rc = claim_name(t, wanted, err);
 	g_free(wanted);
 	if (!rc)

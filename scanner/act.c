@@ -11,9 +11,12 @@
 
 #include "beneath.h"
 #include "bounds.h"
+#include "log.h"
 #include "output.h"
+#include "partpath.h"
 #include "serverlock.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -29,11 +32,12 @@ static unsigned companions(const struct spool *spool, const struct outcome *o, s
 	unsigned count = 0;
 
 	for (unsigned role = 1; role < f->nroles; role++)
-		for (unsigned depth = 0; depth <= DEPTH_MAX; depth++) {
+		for (unsigned depth = 0; depth <= DEPTH_MAX && !f->roles[role].shared; depth++) {
 			char *path = paths[count];
 			int fd;
 
-			if (f->path_of(o->place, role, o->id, strlen(o->id), depth, path, PATH_MAX) == 0)
+			if (!part_path(f, o->place, role, o->id, strlen(o->id), depth, o->path, path,
+				       PATH_MAX))
 				break;
 			fd = open_beneath(spool->root, path, O_PATH);
 			if (fd < 0)
@@ -45,13 +49,61 @@ static unsigned companions(const struct spool *spool, const struct outcome *o, s
 	return count;
 }
 
+/* The first finding's name, the first part's digest: for the log. */
+static void log_moved(const struct spool *spool, struct q_store *store, const struct outcome *o,
+		      const char *reason)
+{
+	const struct finding *worst = outcome_worst(o);
+	const json_t *part;
+	json_t *manifest;
+
+	if (q_manifest(store, o->entry, &manifest, NULL) < 0)
+		manifest = NULL;
+	part = json_array_get(json_object_get(manifest, "parts"), 0);
+	log_action(&(struct log_action){
+		.verb = "moved to quarantine", .id = o->id, .spool = spool->path,
+		.finding = worst != NULL ? finding_def(worst->id)->name : NULL, .from = o->path,
+		.to = o->entry, .digest = json_string_value(json_object_get(part, "sha256")),
+		.reason = reason,
+	});
+	json_decref(manifest);
+}
+
+/* All other files of the message's directory, which leave with it. The count, or more than
+ * `cap` when they are too many. */
+static unsigned neighbours(const struct spool *spool, const struct outcome *o,
+			   struct q_part *parts, char paths[][PATH_MAX], unsigned cap)
+{
+	g_autofree char *dir = g_path_get_dirname(o->path);
+	int fd = open_beneath(spool->root, dir, O_RDONLY | O_DIRECTORY);
+	DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
+	unsigned count = 0;
+	struct dirent *e;
+
+	while (d != NULL && count <= cap && (e = readdir(d)) != NULL) {
+		struct stat st;
+
+		if (strcmp(e->d_name, strrchr(o->path, '/') + 1) == 0 ||
+		    fstatat(fd, e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode))
+			continue;
+		if (count < cap) {
+			g_snprintf(paths[count], PATH_MAX, "%s/%s", dir, e->d_name);
+			parts[count] = (struct q_part){ .path = paths[count], .role = "neighbour" };
+		}
+		count++;
+	}
+	if (d != NULL)
+		closedir(d);
+	return count;
+}
+
 enum q_outcome act_move(const struct spool *spool, struct q_store *store, struct outcome *o,
 			const char *reason, json_t *findings, json_t *envelope,
 			struct q_error *err)
 {
 	const struct place *place = &spool->format->places[o->place];
-	char (*paths)[PATH_MAX] = g_malloc(sizeof *paths * PARTS_MAX);
-	struct q_part parts[PARTS_MAX + 1];
+	char (*paths)[PATH_MAX] = g_malloc(sizeof *paths * MOVE_PARTS);
+	struct q_part parts[1 + MOVE_PARTS];
 	struct q_message m = {
 		.root = spool->root, .spool = spool->path, .format = spool->format->name,
 		.hidden = spool->format->hidden, .inode_in_name = spool->format->inode_in_name,
@@ -66,17 +118,27 @@ enum q_outcome act_move(const struct spool *spool, struct q_store *store, struct
 		.identity = { o->facts.dev, o->facts.ino, o->facts.size, o->facts.mtime, o->facts.ctime },
 	};
 	m.nparts = 1 + companions(spool, o, parts + 1, paths);
+	if (spool->format->owns_directory != NULL &&
+	    spool->format->owns_directory(o->place, o->id, strlen(o->id)))
+		m.nparts += neighbours(spool, o, parts + m.nparts, paths + (m.nparts - 1),
+				       MOVE_PARTS + 1 - m.nparts);
 	/* Asked again here, just before the move: it may have been started meanwhile. */
 	if (place->lock == MOVE_STOPPED && spool_running(spool) != SERVER_STOPPED)
 		snprintf(err->text, sizeof err->text,
 			 "server-running: %s/ may be touched only while the server is stopped",
 			 place->name);
+	else if (m.nparts > 1 + MOVE_PARTS)
+		snprintf(err->text, sizeof err->text,
+			 "%s: its directory holds more than the %d files that one move can take",
+			 o->path, MOVE_PARTS);
 	else if (place->lock == MOVE_LOCKED && (lock = server_lock(spool, o)) < 0)
 		snprintf(err->text, sizeof err->text, "%s: %s", o->path,
 			 lock == -EWOULDBLOCK ? "the server is working on this message now"
 					      : g_strerror(-lock));
 	else
 		done = q_move(store, &m, &o->entry, err);
+	if (done == Q_MOVED)
+		log_moved(spool, store, o, reason);
 	if (lock >= 0)
 		close(lock);
 	g_free(paths);

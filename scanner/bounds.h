@@ -38,6 +38,10 @@
 #define WORKER_DEADLINE_MS 10000
 #endif
 
+/* A message that would stay for ever is looked at again after so long: a server that is
+ * deleting it would be done. */
+#define CONFIRM_AFTER_MS 700
+
 /* A reader that says nothing for so long hangs in the file system. */
 #define READER_DEADLINE_MS 30000
 
@@ -58,6 +62,9 @@
 
 /* Hash directories are followed this deep at most. */
 #define DEPTH_MAX 8
+
+/* Files that one move takes besides the message's own: q_move() has room for 64. */
+#define MOVE_PARTS 63
 
 /* The unattended brake: this many messages, this share of the spool. */
 #define BRAKE_MESSAGES 10

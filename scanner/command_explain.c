@@ -10,6 +10,7 @@
 #include "command.h"
 #include "escape.h"
 #include "lanes.h"
+#include "names.h"
 #include "output.h"
 #include "wire.h"
 
@@ -49,7 +50,6 @@ static int place_of(const struct format *f, const char *path, unsigned *depth_r)
 /* The anchor of the message when *path_r is another part of it. */
 static void to_anchor(const struct spool *spool, char **path_r)
 {
-	const char *base = strrchr(*path_r, '/');
 	unsigned depth;
 	int place = place_of(spool->format, *path_r, &depth);
 	struct name name;
@@ -57,7 +57,7 @@ static void to_anchor(const struct spool *spool, char **path_r)
 
 	if (place < 0)
 		return;
-	name = spool->format->id_of((unsigned)place, base + 1);
+	name = name_of(spool->format, (unsigned)place, *path_r);
 	if (name.kind != NAME_COMPANION)
 		return;
 	g_autofree char *id = g_strndup(name.id, name.id_len);
@@ -205,13 +205,13 @@ static void on_row(struct explain *x, const struct row *row)
 	}
 }
 
-static void on_result(void *arg, const struct lane_job *job, const char *name,
+static void on_result(void *arg, const struct lane_job *job,
 		      const struct lane_result *res, const char *path, const uint8_t *answer)
 {
 	struct explain *x = arg;
 	struct row row;
 
-	(void)job, (void)name, (void)path;
+	(void)job, (void)path;
 	x->outcome->facts = res->facts;
 	switch ((enum lane_status)res->status) {
 	case LANE_REPORT:

@@ -13,7 +13,7 @@
 /* Does the policy want this message out? */
 static bool wanted(const struct outcome *o, enum policy policy)
 {
-	if (o->verdict != VERDICT_CORRUPT || o->id == NULL)
+	if (o->verdict != VERDICT_CORRUPT || o->id == NULL || o->accepted)
 		return false;
 	switch (policy) {
 	case MOVE_NOTHING:

@@ -41,6 +41,8 @@ static struct reader {
 	unsigned count;              /* slots in the batch */
 	struct hired worker;
 	uint8_t in[sizeof(struct lane_job) + JOB_BYTES_MAX];
+	uint32_t clean;              /* messages of a brief job without a finding */
+	uint64_t clean_bytes;
 	uint8_t out[FRAME_MAX];
 	size_t out_len;
 	uint8_t frame[FRAME_MAX];    /* the worker's */
@@ -85,6 +87,14 @@ static void result(struct slot *s, const struct load_end *end, const struct answ
 
 	s->answered = end->status != LANE_ROW;
 	put_result(&head, s->path, a != NULL ? a->body : NULL);
+}
+
+/* Nothing to report: counted, told at the end of the job. */
+static void clean(struct slot *s)
+{
+	s->answered = true;
+	r.clean++;
+	r.clean_bytes += s->facts[0].size;
 }
 
 static void unchecked(struct slot *s, enum unchecked why)
@@ -132,6 +142,8 @@ static enum ask take_answer(struct slot *s, const struct answer *a)
 			return ASK_REFUSE;
 		if (!slot_unchanged(s))
 			result(s, &(struct load_end){ .status = LANE_CHANGED }, NULL);
+		else if (r.job.brief && r.report.count == 0)
+			clean(s);
 		else
 			result(s, &end, a);
 		return ASK_GO_ON;
@@ -269,6 +281,8 @@ static void job_run(const char *strings)
 	const char *name = strings + strlen(strings) + 1;
 	struct lane_result done = { .seq = r.job.seq, .status = LANE_JOB_DONE };
 
+	r.clean = 0;
+	r.clean_bytes = 0;
 	if (r.job.fresh)
 		dismiss(&r.worker);
 	r.source = (struct slot_source){
@@ -285,6 +299,8 @@ static void job_run(const char *strings)
 		close(r.source.dir);
 	if (r.job.fresh)
 		dismiss(&r.worker);
+	done.clean = r.clean;
+	done.facts.size = r.clean_bytes;
 	put_result(&done, "", NULL);
 	out_flush();
 }

@@ -27,7 +27,7 @@ enum lane_status {
 	LANE_CHANGED,   /* altered while it was read, twice */
 	LANE_GONE,      /* not there any more, nor where it could have gone */
 	LANE_UNCHECKED, /* see `why` and `error` */
-	LANE_JOB_DONE,  /* every name of the job has its result */
+	LANE_JOB_DONE,  /* every name of the job has its result, or is one of `clean` */
 };
 
 /* Why a message is unchecked. */
@@ -57,6 +57,7 @@ struct lane_job {
 	uint8_t depth;      /* levels of hash directories in `dir` */
 	uint8_t verb;       /* enum lane_verb */
 	bool force;         /* even if it looks unfinished */
+	bool brief;         /* messages without a finding are only counted */
 	bool fresh;         /* by a worker that has seen nothing and will see nothing else */
 	uint16_t count;     /* names */
 	uint16_t bytes;     /* of the strings that follow: dir, then the names, each terminated */
@@ -69,6 +70,7 @@ struct lane_result {
 	uint8_t why;        /* enum unchecked */
 	uint8_t place;      /* where the message was found, maybe not where it was listed */
 	int32_t error;
+	uint32_t clean;     /* LANE_JOB_DONE: messages without a finding, facts.size bytes in all */
 	uint64_t offset;
 	struct file_facts facts;
 	uint32_t path_len;  /* bytes that follow: path below the spool's root, terminated */

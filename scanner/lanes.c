@@ -18,7 +18,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define PENDING_MAX 2 /* jobs in a lane: one in work, one waiting, so that it never idles */
+/* Jobs in a lane: one in work, the others waiting, so that it does not idle while the
+ * coordinator reads a directory. All of them fit the socket: sending never waits. */
+#define PENDING_MAX 16
+#define PENDING_BYTES 65536
 #define HANGS_MAX 3
 
 struct pending {
@@ -31,6 +34,7 @@ struct lane {
 	int fd;          /* -1 = not running */
 	pid_t pid;
 	unsigned first, count;        /* ring of pending jobs */
+	size_t bytes;                 /* of their names */
 	struct pending pending[PENDING_MAX];
 	gint64 heard;    /* when it last said something, monotonic µs */
 };
@@ -96,12 +100,17 @@ static void give_up(struct lanes *lanes, const struct pending *p, unsigned index
 					    name_of(p, index), NULL);
 
 	res.path_len = (uint32_t)strlen(path) + 1;
-	lanes->result(lanes->arg, &p->job, name_of(p, index), &res, path, NULL);
+	lanes->result(lanes->arg, &p->job, &res, path, NULL);
 }
 
-/* A job that a failed lane left behind. */
-static void salvage(struct lanes *lanes, const struct pending *p, int error)
+/* A job that a failed lane left behind: tried again as it is when the lane had not
+ * come to it, else name by name. */
+static void salvage(struct lanes *lanes, const struct pending *p, bool begun, int error)
 {
+	if (!begun && lanes->hangs < HANGS_MAX) {
+		g_queue_push_tail(&lanes->retry, g_memdup2(p, sizeof *p));
+		return;
+	}
 	for (unsigned i = 0; i < p->job.count; i++) {
 		struct pending *one;
 
@@ -129,9 +138,10 @@ static void lane_failed(struct lanes *lanes, struct lane *l, int error)
 	kill(l->pid, SIGKILL);
 	waitpid(l->pid, NULL, error == ETIMEDOUT ? WNOHANG : 0);
 	l->count = 0;
+	l->bytes = 0;
 	lanes->hangs += error == ETIMEDOUT;
 	for (unsigned i = 0; i < count; i++)
-		salvage(lanes, &l->pending[(l->first + i) % PENDING_MAX], error);
+		salvage(lanes, &l->pending[(l->first + i) % PENDING_MAX], i == 0, error);
 	if (lanes->hangs < HANGS_MAX)
 		lane_revive(lanes, l);
 }
@@ -153,6 +163,9 @@ static const uint8_t *take_result(struct lanes *lanes, struct lane *l, const uin
 	    (uint64_t)res.path_len + res.answer_len > (size_t)(end - p))
 		return NULL;
 	if (res.status == LANE_JOB_DONE) {
+		if (res.clean > 0)
+			lanes->result(lanes->arg, &job->job, &res, "", NULL);
+		l->bytes -= job->job.bytes;
 		l->first = (l->first + 1) % PENDING_MAX;
 		l->count--;
 		return p;
@@ -162,7 +175,7 @@ static const uint8_t *take_result(struct lanes *lanes, struct lane *l, const uin
 		return NULL;
 	if (res.status != LANE_ROW)
 		job->done[res.index] = true;
-	lanes->result(lanes->arg, &job->job, name_of(job, res.index), &res, path, p + res.path_len);
+	lanes->result(lanes->arg, &job->job, &res, path, p + res.path_len);
 	return p + res.path_len + res.answer_len;
 }
 
@@ -207,15 +220,17 @@ static void pump(struct lanes *lanes)
 	}
 }
 
-/* A lane with room, the emptiest first; NULL when there is none. */
-static struct lane *lane_free(struct lanes *lanes)
+/* A lane with room for `bytes`, the emptiest first; NULL when there is none. */
+static struct lane *lane_free(struct lanes *lanes, size_t bytes)
 {
 	struct lane *best = NULL;
 
 	for (unsigned i = 0; i < lanes->count; i++) {
 		struct lane *l = &lanes->lane[i];
 
-		if (l->fd >= 0 && l->count < PENDING_MAX && (best == NULL || l->count < best->count))
+		if (l->fd >= 0 && l->count < PENDING_MAX &&
+		    (l->count == 0 || l->bytes + bytes <= PENDING_BYTES) &&
+		    (best == NULL || l->count < best->count))
 			best = l;
 	}
 	return best;
@@ -236,13 +251,15 @@ static void hand_out(struct lanes *lanes, const struct lane_job *job, const char
 	struct lane *l;
 	struct pending *p, lost;
 
-	while ((l = lane_free(lanes)) == NULL && any(lanes, true))
+	while ((l = lane_free(lanes, job->bytes)) == NULL && any(lanes, true))
 		pump(lanes);
 	p = l != NULL ? &l->pending[(l->first + l->count) % PENDING_MAX] : &lost;
 	p->job = *job;
 	p->job.seq = ++lanes->seq;
 	memset(p->done, 0, sizeof p->done);
 	memcpy(p->strings, strings, job->bytes);
+	if (l != NULL)
+		l->bytes += job->bytes;
 	if (l == NULL) { /* no lane is left, and none can be started */
 		for (unsigned i = 0; i < job->count; i++)
 			give_up(lanes, p, i, ETIMEDOUT);

@@ -12,11 +12,10 @@
 
 struct lanes;
 
-/* One result, except LANE_JOB_DONE. `name` is the name that was asked about, `path` and
- * `answer` what the lane sent; all valid only during the call. */
-typedef void lanes_result(void *arg, const struct lane_job *job, const char *name,
-			  const struct lane_result *result, const char *path,
-			  const uint8_t *answer);
+/* One result. LANE_JOB_DONE comes here when it counts clean messages. `path` and `answer` are
+ * what the lane sent; valid only during the call. */
+typedef void lanes_result(void *arg, const struct lane_job *job, const struct lane_result *result,
+			  const char *path, const uint8_t *answer);
 
 /* Start `count` lanes (1..LANES_MAX). NULL with *errno_r set when not even one starts. */
 struct lanes *lanes_open(const struct lane_config *config, unsigned count, lanes_result *result,

@@ -196,6 +196,8 @@ static void put_outcome(const struct scan *scan, const struct outcome *o)
 		fputs("  Moved to quarantine entry ", stdout);
 		put_string(o->entry);
 		putchar('\n');
+	} else if (o->accepted) {
+		puts("  Accepted by an operator: left alone.");
 	} else if (o->reason != NULL) {
 		printf("  Not moved: ");
 		put_string(o->reason);
@@ -278,7 +280,8 @@ static void put_todo(const struct scan *scan)
 
 		if (o->action == ACTION_MOVED && moved == NULL)
 			moved = o;
-		if (o->verdict != VERDICT_CORRUPT || o->action == ACTION_MOVED || o->id == NULL)
+		if (o->verdict != VERDICT_CORRUPT || o->action == ACTION_MOVED || o->id == NULL ||
+		    o->accepted)
 			continue;
 		left = true;
 		fatal_only &= o->impact >= IMPACT_SERVER_DELETES;
@@ -295,7 +298,8 @@ static void put_todo(const struct scan *scan)
 			printf("  %s\n", f->start_command);
 	}
 	if (moved != NULL) {
-		fputs("\nUndo: spoolck quarantine restore ", stdout);
+		printf("\nUndo: spoolck quarantine restore %s",
+		       moved->impact == IMPACT_SERVER_STOPS ? "--force " : "");
 		put_string(moved->entry);
 		putchar('\n');
 	}
@@ -348,8 +352,11 @@ static void passing(void *arg, const struct scan *scan, const struct outcome *o)
 
 static void scan_done(const struct scan *scan)
 {
-	bool something = scan->outcomes->len > 0 || scan->notes->len > 0 || scan->cut_short;
+	bool something = scan->notes->len > 0 || scan->cut_short;
 
+	/* what was accepted is nothing new */
+	for (guint i = 0; i < scan->outcomes->len; i++)
+		something |= !((struct outcome *)scan->outcomes->pdata[i])->accepted;
 	if (quiet && !something)
 		return;
 	put_title(scan->spool);

@@ -13,9 +13,11 @@
 
 #include "scan.h"
 
+#include "accepted.h"
 #include "beneath.h"
 #include "bounds.h"
 #include "lanes.h"
+#include "names.h"
 #include "progress.h"
 #include "seen.h"
 #include "walk.h"
@@ -42,6 +44,7 @@ struct work {
 	struct lane_job job;       /* being filled */
 	char strings[JOB_BYTES_MAX];
 	size_t used;
+	char path[PATH_MAX];       /* room to put a path together */
 	guint64 done;
 	struct progress *progress;
 };
@@ -103,8 +106,7 @@ static struct outcome *outcome_new(const struct work *w, const struct lane_resul
 {
 	struct outcome *o = g_new0(struct outcome, 1);
 	const struct format *format = w->scan->spool->format;
-	const char *base = strrchr(path, '/');
-	struct name name = format->id_of(res->place, base != NULL ? base + 1 : path);
+	struct name name = name_of(format, res->place, path);
 
 	o->place = res->place;
 	o->path = g_strdup(path);
@@ -228,20 +230,23 @@ static void confirmed(struct work *w, struct outcome *o, const struct lane_resul
 		keep(w, now);
 }
 
-static void on_result(void *arg, const struct lane_job *job, const char *name,
-		      const struct lane_result *result, const char *path, const uint8_t *answer)
+static void on_result(void *arg, const struct lane_job *job, const struct lane_result *result,
+		      const char *path, const uint8_t *answer)
 {
 	struct work *w = arg;
 	struct lane_result res = *result;
 
-	(void)name;
-	w->done++;
+	w->done += res.status == LANE_JOB_DONE ? res.clean : 1;
 	progress_show(w->progress, w->done);
 	if (res.status == LANE_REPORT && !wire_get_report(answer, res.answer_len, &w->report)) {
 		res.status = LANE_UNCHECKED;
 		res.why = UNCHECKED_GARBAGE;
 	}
-	if (job->fresh) {
+	if (res.status == LANE_JOB_DONE) {
+		w->scan->tally.messages += res.clean;
+		w->scan->tally.verdicts[VERDICT_OK] += res.clean;
+		w->scan->tally.bytes += res.facts.size;
+	} else if (job->fresh) {
 		struct outcome *o = g_steal_pointer(&w->confirm->pdata[job->tag]);
 
 		if (res.status == LANE_GONE)
@@ -274,7 +279,8 @@ static void job_add(struct work *w, unsigned place, unsigned depth, const char *
 		job_flush(w);
 	if (w->job.count == 0) {
 		w->job = (struct lane_job){ .place = (uint8_t)place, .depth = (uint8_t)depth,
-					    .verb = VERB_CHECK };
+					    .verb = VERB_CHECK,
+					    .brief = !w->scan->options->all };
 		w->used = strlen(dir) + 1;
 		memcpy(w->strings, dir, w->used);
 	}
@@ -309,14 +315,20 @@ static void foreign(struct work *w, unsigned place, const char *dir, const struc
 static void duplicate(struct work *w, unsigned place, const char *dir, const struct walk_name *n,
 		      const struct name *name);
 
+/* What the entry `name` of `dir` is; valid until the next call. */
+static struct name name_in(struct work *w, unsigned place, const char *dir, const char *name)
+{
+	g_snprintf(w->path, sizeof w->path, "%s/%s", dir, name);
+	return name_of(w->scan->spool->format, place, w->path);
+}
+
 static bool on_names(void *arg, unsigned place, unsigned depth, const char *dir,
 		     const struct walk_name *names, size_t n)
 {
 	struct work *w = arg;
-	const struct format *format = w->scan->spool->format;
 
 	for (size_t i = 0; i < n; i++) {
-		struct name name = format->id_of(place, names[i].name);
+		struct name name = name_in(w, place, dir, names[i].name);
 		bool file = names[i].type == DT_REG || names[i].type == DT_UNKNOWN;
 		enum sight sight;
 
@@ -434,14 +446,19 @@ static void duplicate(struct work *w, unsigned place, const char *dir, const str
 		about_spool(w, place, path, &r);
 }
 
+static struct part part_of(const struct stat *st)
+{
+	return (struct part){ .ino = st->st_ino, .size = (uint64_t)st->st_size,
+			      .mtime = st->st_mtime, .mode = st->st_mode, .uid = st->st_uid,
+			      .gid = st->st_gid, .nlink = (uint32_t)st->st_nlink };
+}
+
 /* A part whose message is gone: an old log, or an orphan that the format judges. */
 static void orphan(struct work *w, unsigned place, unsigned role, const char *path,
 		   const struct stat *st)
 {
 	const struct spool *spool = w->scan->spool;
-	const struct part part = { .ino = st->st_ino, .size = (uint64_t)st->st_size,
-				   .mtime = st->st_mtime, .mode = st->st_mode, .uid = st->st_uid,
-				   .gid = st->st_gid, .nlink = (uint32_t)st->st_nlink };
+	const struct part part = part_of(st);
 	struct report r;
 
 	report_reset(&r);
@@ -449,6 +466,24 @@ static void orphan(struct work *w, unsigned place, unsigned role, const char *pa
 		spool->format->orphan(place, role, &part, &spool->site, &r);
 	else if (st->st_mtime <= spool->site.now - STALE_LOG_SECONDS)
 		report_add(&r, F_SPOOL_STALE_LOG, 0, 0, 0);
+	if (r.count > 0)
+		about_spool(w, place, path, &r);
+}
+
+/* A message that is all that its directory holds. */
+static void alone(struct work *w, unsigned place, const char *dir, const char *name)
+{
+	const struct spool *spool = w->scan->spool;
+	g_autofree char *path = g_strconcat(dir, "/", name, NULL);
+	struct report r;
+	struct stat st;
+
+	report_reset(&r);
+	if (stat_beneath(spool, path, &st)) {
+		const struct part part = part_of(&st);
+
+		spool->format->alone(place, name, &part, &spool->site, &r);
+	}
 	if (r.count > 0)
 		about_spool(w, place, path, &r);
 }
@@ -461,8 +496,10 @@ static bool on_companions(void *arg, unsigned place, unsigned depth, const char 
 	const struct spool *spool = w->scan->spool;
 
 	(void)depth;
+	if (n == 1 && spool->format->alone != NULL)
+		alone(w, place, dir, names[0].name);
 	for (size_t i = 0; i < n; i++) {
-		struct name name = spool->format->id_of(place, names[i].name);
+		struct name name = name_in(w, place, dir, names[i].name);
 		g_autofree char *path = NULL;
 		char other[PATH_MAX];
 		struct stat st, part;
@@ -489,7 +526,6 @@ static void walk_messages(struct work *w)
 	for (unsigned p = 0; p < f->nplaces; p++)
 		if (f->places[p].kind != PLACE_LOG && !walk_place(w->scan->spool, p, &sink))
 			break;
-	lanes_drain(w->lanes);
 }
 
 /* What lies about without a message. */
@@ -499,16 +535,43 @@ static void walk_companions(struct work *w)
 	const struct walk_sink sink = { on_companions, on_error, w };
 
 	for (unsigned p = 0; p < f->nplaces; p++)
-		if ((f->places[p].kind == PLACE_LOG || f->orphan != NULL) &&
+		if ((f->places[p].kind == PLACE_LOG || f->orphan != NULL || f->alone != NULL) &&
 		    !walk_place(w->scan->spool, p, &sink))
 			break;
 }
 
-static void confirm(struct work *w)
+/* Levels of hash directories in which a message lies. */
+static unsigned depth_of(const struct spool *spool, const struct outcome *o)
+{
+	unsigned depth = 0;
+
+	for (const char *s = below_place(spool->format, o->place, o->path); *s != '\0'; s++)
+		depth += *s == '/';
+	return depth;
+}
+
+/* What seems to be stranded may just be on its way out, its parts unlinked one after the
+ * other: the second look comes a moment later. */
+static void let_it_go(const struct work *w)
 {
 	for (guint i = 0; i < w->confirm->len; i++) {
 		const struct outcome *o = w->confirm->pdata[i];
+
+		if (o->verdict == VERDICT_CORRUPT && o->impact == IMPACT_STRANDED &&
+		    w->scan->spool->running != SERVER_STOPPED) {
+			g_usleep(CONFIRM_AFTER_MS * 1000);
+			return;
+		}
+	}
+}
+
+static void confirm(struct work *w)
+{
+	let_it_go(w);
+	for (guint i = 0; i < w->confirm->len; i++) {
+		const struct outcome *o = w->confirm->pdata[i];
 		struct lane_job job = { .tag = i, .place = (uint8_t)o->place, .verb = VERB_CHECK,
+					.depth = (uint8_t)depth_of(w->scan->spool, o),
 					.fresh = true };
 		g_autofree char *dir = g_path_get_dirname(o->path);
 		const char *base = strrchr(o->path, '/');
@@ -538,12 +601,15 @@ static gint by_rank(gconstpointer a, gconstpointer b)
 static void examine(struct work *w)
 {
 	walk_messages(w);
-	/* Mail that came, or moved to a place that was already behind us. */
-	if (!w->scan->cut_short && w->scan->spool->running != SERVER_STOPPED)
-		walk_messages(w);
-	confirm(w);
-	if (!w->scan->cut_short)
+	if (!w->scan->cut_short) /* while the lanes are busy with the last messages */
 		walk_companions(w);
+	lanes_drain(w->lanes);
+	/* Mail that came, or moved to a place that was already behind us. */
+	if (!w->scan->cut_short && w->scan->spool->running != SERVER_STOPPED) {
+		walk_messages(w);
+		lanes_drain(w->lanes);
+	}
+	confirm(w);
 }
 
 struct scan *scan_run(struct spool *spool, const struct scan_options *options,
@@ -580,6 +646,7 @@ struct scan *scan_run(struct spool *spool, const struct scan_options *options,
 	seen_free(w->seen);
 	g_ptr_array_free(w->confirm, TRUE);
 	g_free(w);
+	accepted_apply(scan);
 	decide(scan);
 	act(scan);
 	g_ptr_array_sort(scan->outcomes, by_rank);
@@ -597,11 +664,12 @@ void scan_free(struct scan *scan)
 int scan_exit(const struct scan *scan)
 {
 	const struct tally *t = &scan->tally;
-	guint64 left = t->verdicts[VERDICT_CORRUPT] - t->moved;
+	guint64 left = t->verdicts[VERDICT_CORRUPT] - t->moved - t->accepted[VERDICT_CORRUPT];
 	int bits = 0;
 
 	if (scan->options->fail_on_suspect)
-		left += t->verdicts[VERDICT_SUSPECT] + t->verdicts[VERDICT_FOREIGN];
+		left += t->verdicts[VERDICT_SUSPECT] + t->verdicts[VERDICT_FOREIGN] -
+			t->accepted[VERDICT_SUSPECT];
 	for (guint i = 0; i < scan->outcomes->len; i++)
 		if (((struct outcome *)scan->outcomes->pdata[i])->action == ACTION_FAILED)
 			bits |= EXIT_FAILED;

@@ -53,6 +53,7 @@ struct outcome {
 	uint64_t offset;
 	enum action action;
 	char *reason;                 /* of the action, for people */
+	bool accepted;                /* by an operator: left alone */
 	char *entry;                  /* in the store, when moved */
 };
 
@@ -60,6 +61,7 @@ void outcome_free(struct outcome *o);
 
 struct tally {
 	guint64 messages, verdicts[VERDICT_COUNT], moved, bytes;
+	guint64 accepted[VERDICT_COUNT]; /* of these, left alone because an operator said so */
 };
 
 struct scan_options {

@@ -10,6 +10,7 @@
 
 #include "beneath.h"
 #include "bounds.h"
+#include "partpath.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -27,8 +28,8 @@ static int open_locked(const struct spool *spool, const struct outcome *o)
 		char path[PATH_MAX];
 		int fd;
 
-		if (f->path_of(o->place, f->lock.role, o->id, strlen(o->id), depth, path,
-			       sizeof path) == 0)
+		if (!part_path(f, o->place, f->lock.role, o->id, strlen(o->id), depth, o->path, path,
+			       sizeof path))
 			break;
 		fd = open_beneath(spool->root, path, O_RDWR | O_NONBLOCK | O_NOCTTY);
 		if (fd != -ENOENT)

@@ -108,12 +108,42 @@ static pid_t pid_in(int fd)
 	return pid > 1 && pid < 1 << 30 ? (pid_t)pid : 0;
 }
 
+/* Is the spool some process' root directory? Only root can see that of others. */
+static enum running chrooted(const struct spool *spool)
+{
+	enum running running = SERVER_STOPPED;
+	DIR *proc = opendir("/proc");
+	struct dirent *e;
+	struct stat here;
+
+	if (proc == NULL || fstat(spool->root, &here) < 0 || geteuid() != 0)
+		running = SERVER_UNKNOWN;
+	while (running == SERVER_STOPPED && (e = readdir(proc)) != NULL) {
+		char path[sizeof e->d_name + sizeof "/proc//root"];
+		struct stat st;
+
+		if (!g_ascii_isdigit(e->d_name[0]))
+			continue;
+		g_snprintf(path, sizeof path, "/proc/%s/root", e->d_name);
+		if (stat(path, &st) == 0)
+			running = st.st_ino == here.st_ino && st.st_dev == here.st_dev ?
+					  SERVER_RUNNING : running;
+		else if (errno == EACCES || errno == EPERM)
+			running = SERVER_UNKNOWN;
+	}
+	if (proc != NULL)
+		closedir(proc);
+	return running;
+}
+
 enum running spool_running(const struct spool *spool)
 {
 	struct stat st;
 	int held, fd;
 	pid_t pid;
 
+	if (spool->format->chrooted)
+		return chrooted(spool);
 	if (spool->format->pid_file == NULL)
 		return SERVER_UNKNOWN;
 	fd = open_beneath(spool->root, spool->format->pid_file, O_RDONLY | O_NONBLOCK);
@@ -144,9 +174,12 @@ static bool on_network(int root)
 	return false;
 }
 
-static unsigned percent_used(fsblkcnt_t total, fsblkcnt_t avail)
+/* As df(1) counts: what root alone may use is neither used nor available. */
+static unsigned percent_used(fsblkcnt_t total, fsblkcnt_t free, fsblkcnt_t avail)
 {
-	return total == 0 || avail > total ? 101 : (unsigned)(100 - avail * 100 / total);
+	fsblkcnt_t used = free < total ? total - free : 0;
+
+	return used + avail == 0 ? 101 : (unsigned)((used * 100 + used + avail - 1) / (used + avail));
 }
 
 /* "3.7.11" as VERSION(3, 7, 11); 0 when it is no version. */
@@ -194,8 +227,8 @@ static void site_learn(struct spool *spool)
 	}
 	spool->disk_used = spool->inodes_used = 101;
 	if (fstatvfs(spool->root, &vfs) == 0) {
-		spool->disk_used = percent_used(vfs.f_blocks, vfs.f_bavail);
-		spool->inodes_used = percent_used(vfs.f_files, vfs.f_favail);
+		spool->disk_used = percent_used(vfs.f_blocks, vfs.f_bfree, vfs.f_bavail);
+		spool->inodes_used = percent_used(vfs.f_files, vfs.f_ffree, vfs.f_favail);
 	}
 	spool->network = on_network(spool->root);
 	spool->running = spool_running(spool);

@@ -51,7 +51,8 @@ static bool emit(struct walk *w, unsigned depth, const char *dir)
 	c->used = c->count = 0;
 	if (count == 0)
 		return true;
-	qsort(c->names, count, sizeof c->names[0], by_inode);
+	if (w->spool->format->places[w->place].kind != PLACE_LOG) /* logs are not opened */
+		qsort(c->names, count, sizeof c->names[0], by_inode);
 	return w->sink->names(w->sink->arg, w->place, depth, dir, c->names, count);
 }
 

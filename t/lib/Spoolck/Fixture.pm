@@ -37,7 +37,7 @@ sub lay_out {
 
 sub is_log { my ($path) = @_; return $log{ (split m{/}, $path)[0] } ? 1 : 0 }
 
-# { path => { mode =>, age =>, owner => } }
+# { path => { mode =>, age =>, owner =>, arrival => } }
 sub layout {
     my ($file) = @_;
     return {} unless -e $file;
@@ -56,10 +56,13 @@ sub one {
     my ($case, $root, $path, $inode, $special) = @_;
     my ($dir, $name) = (dirname($path), basename($path));
     my $tmp = "$root/$dir/.new";
-    my $mtime = time - ($special->{age} // 3600);
+    my $mtime = time - ($special->{age} // $special->{arrival} // 3600);
+    my $bytes = read_file("$case/spool/$path");
 
+    # The first arrival time: type T, a length, seconds in ten digits.
+    $bytes =~ s/(T.)\d{10}(?= \d)/$1 . (time - $special->{arrival})/se if defined $special->{arrival};
     File::Path::make_path("$root/$dir");
-    write_file($tmp, read_file("$case/spool/$path"));
+    write_file($tmp, $bytes);
     if ($name =~ /^(.*)\@INODE\@$/) {
         my $own = (stat $tmp)[1];
         $inode->{$name} //= $own;

@@ -9,6 +9,7 @@ use warnings;
 use Cwd ();
 use File::Basename qw(dirname);
 use IO::Socket::UNIX;
+use POSIX qw(WNOHANG);
 use Lab::Util qw(slurp spew run_ok loopback_up wait_for base_dir);
 
 my $here = dirname(Cwd::abs_path(__FILE__));
@@ -23,6 +24,8 @@ sub build_chroot {
 
 sub new {
     my ($class, $dir) = @_;
+    # Mounts, host name, process 1: never on the machine itself.
+    $$ == 1 or die "a lab must run in namespaces of its own (postfix-lab.pl does that)\n";
     my $root = chroot_dir();
     my $self = bless { dir => $dir, root => $root, log_at => 0 }, $class;
     run_ok('mount', '--make-rprivate', '/');
@@ -41,6 +44,7 @@ sub new {
     ($self->{postdrop}) = $group =~ /^postdrop:[^:]*:(\d+):/m;
     run_ok('chown', '-R', $self->{uid}, "$dir/data");
     spew("$dir/log/postfix.log", '');
+    chmod 0666, "$dir/log/postfix.log";    # postsuper writes to it as postfix when postlogd is down
     return $self;
 }
 
@@ -87,12 +91,11 @@ sub stop {
 sub processes {
     my ($name) = @_;
     my @found;
-    for my $f (glob '/proc/[0-9]*/comm') {
-        open my $fh, '<', $f or next;
-        my $comm = <$fh>;
-        next unless defined $comm;
-        chomp $comm;
-        push @found, $f =~ /(\d+)/ if $comm eq $name;
+    1 while waitpid(-1, WNOHANG) > 0;    # we are process 1 here: orphans are ours to reap
+    for my $f (glob "/proc/[0-9]*/stat") {
+        open my $fh, "<", $f or next;
+        my ($pid, $comm, $state) = (readline($fh) || "") =~ /^(\d+) \((.*)\) (\w)/ or next;
+        push @found, $pid if $comm eq $name && $state ne "Z";
     }
     return @found;
 }
@@ -137,7 +140,8 @@ sub files {
         if (length $name == 1) { push @found, map { "$queue/$name/$_" } $self->list("$queue/$name") }
         else                   { push @found, "$queue/$name" }
     }
-    return sort @found;
+    @found = sort @found;
+    return @found;
 }
 
 1;

@@ -8,7 +8,7 @@ use Exporter 'import';
 use Socket;
 use Time::HiRes qw(time sleep);
 
-our @EXPORT_OK = qw(base_dir say_step slurp spew tsv_write tsv_read run_ok in_namespace
+our @EXPORT_OK = qw(wait_children base_dir say_step slurp spew tsv_write tsv_read run_ok in_namespace wait_namespaces
     loopback_up wait_for stop_children spawn rng);
 
 # Where chroots and results live unless the caller says otherwise.
@@ -71,11 +71,33 @@ sub run_ok {
     system(@cmd) == 0 or die "failed ($?): @cmd\n";
 }
 
-# Runs this program again with other arguments in namespaces of its own: mounts, pids, network
-# (loopback only), host name.  Everything started there ends with it.
+# Starts this program again with other arguments in namespaces of its own: mounts, pids, network
+# (loopback only), host name.  Everything
+# started there ends with it.  Answers the process id.
 sub in_namespace {
     my @argv = @_;
-    return ('unshare', '-m', '-p', '-f', '-n', '-u', '--kill-child', $^X, @argv);
+    my $pid = fork;
+    die "fork: $!" unless defined $pid;
+    # Some damaged files make Postfix ask for 2 GiB of memory and fill them, in every process that
+    # reads them: without a limit that is enough to take the whole machine down.
+    my $limit = 'ulimit -v 700000 && exec "$@"';
+    if (!$pid) { exec 'unshare', '-m', '-p', '-f', '-n', '-u', '--kill-child', 'sh', '-c', $limit, 'sh', $^X, @argv or die "unshare: $!" }
+    return $pid;
+}
+
+# Waits for programs started by in_namespace; dies when one failed.  unshare itself ignores TERM
+# and INT, so these are passed on as KILL, which takes the whole namespace along.
+sub wait_namespaces {
+    my %name = @_;
+    local @SIG{qw(INT TERM)} = (sub { kill 'KILL', keys %name; exit 32 }) x 2;
+    my @failed;
+    while (keys %name) {
+        my $pid = wait;
+        last if $pid < 0;
+        my $what = delete $name{$pid};
+        push @failed, $what if defined $what && $?;
+    }
+    die "failed: @failed\n" if @failed;
 }
 
 sub loopback_up {
@@ -101,12 +123,19 @@ sub wait_for {
 
 my @children;
 
+# Until all children have ended by themselves.
+sub wait_children {
+    waitpid $_, 0 for @children;
+    @children = ();
+}
+
 sub spawn {
     my ($code) = @_;
     my $pid = fork;
     die "fork: $!" unless defined $pid;
     if (!$pid) {
         @children = ();
+        @SIG{qw(TERM ALRM INT)} = ("DEFAULT") x 3;
         eval { $code->(); 1 } or print STDERR $@;
         # No END blocks or destructors of the parent.
         require POSIX;

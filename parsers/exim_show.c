@@ -1,0 +1,379 @@
+/*
+ * exim_show.c - an Exim message for eyes: decode() and body()
+ *
+ * decode() lists -H item by item in the order in which Exim reads it, then the
+ * lines of -J, then the beginning of -D:
+ *
+ *	envelope
+ *	  time                      1795167359 (2026-11-20T07:35:59Z), 0 warnings
+ *	  option                    -helo_name client.example
+ *	  done                      alice@example.org (child left)
+ *	  recipient                 bob@example.com
+ *	header lines
+ *	  038 blank                 Subject: hello
+ *	text
+ *
+ * It judges nothing, but says where Exim's reader would give up and why. body()
+ * gives the header lines that are sent, an empty line, and the text.
+ */
+#include "exim.h"
+
+enum show_phase {
+	SHOW_HEAD, /* zero: the start */
+	SHOW_JOURNAL,
+	SHOW_DATA,
+	SHOW_TEXT,
+	SHOW_DONE,
+};
+
+#define SHOW_LINES 20u        /* of the text */
+#define SHOW_BYTES (16u << 10) /* in which they must lie */
+
+static void new_row(struct row *row, unsigned part, uint64_t offset, uint64_t length, unsigned depth)
+{
+	memset(row, 0, sizeof *row);
+	row->part = (uint8_t)part;
+	row->offset = offset;
+	row->length = length;
+	row->depth = (uint8_t)depth;
+}
+
+static enum step title(struct ex_show *s, struct row *row, unsigned part, uint64_t offset,
+		       const char *text)
+{
+	new_row(row, part, offset, 0, 0);
+	text_str(&row->kind, text);
+	s->title = true;
+	return STEP_ROW;
+}
+
+static void next_phase(struct ex_show *s)
+{
+	s->phase++;
+	s->title = false;
+	s->pos = 0;
+	s->line = 0;
+}
+
+/* --- -H ------------------------------------------------------------------------ */
+
+static void two_digits(struct text *t, uint64_t n)
+{
+	if (n < 10)
+		text_str(t, "0");
+	text_u64(t, n);
+}
+
+/* Seconds since 1970 as 2026-11-20T07:31:00Z. Days count from 1 March of year 0,
+ * so that the leap day is the last of its year. */
+static void say_time(struct text *t, int64_t sec)
+{
+	uint64_t all = (uint64_t)sec, days = all / 86400 + 719468;
+	uint64_t era = days / 146097, day = days % 146097;
+	uint64_t year = (day - day / 1460 + day / 36524 - day / 146096) / 365;
+	uint64_t of_year = day - (365 * year + year / 4 - year / 100);
+	uint64_t month = (5 * of_year + 2) / 153;
+
+	if (sec <= 0 || sec > INT64_C(253402300799))
+		return;
+	text_str(t, " (");
+	text_u64(t, era * 400 + year + (month >= 10 ? 1 : 0));
+	text_str(t, "-");
+	two_digits(t, month < 10 ? month + 3 : month - 9);
+	text_str(t, "-");
+	two_digits(t, of_year - (153 * month + 2) / 5 + 1);
+	text_str(t, "T");
+	two_digits(t, all % 86400 / 3600);
+	text_str(t, ":");
+	two_digits(t, all % 3600 / 60);
+	text_str(t, ":");
+	two_digits(t, all % 60);
+	text_str(t, "Z)");
+}
+
+static void option_row(struct row *row, const struct ex_item *it)
+{
+	struct ex_words w;
+	int64_t sec;
+
+	ex_option_words(it, &w);
+	text_str(&row->kind, w.known >= 0 ? "option" : "unknown option");
+	ex_say(&row->detail, it->line);
+	if (ex_is(&w.name, "frozen") && ex_all_digits(w.value, &sec))
+		say_time(&row->detail, sec);
+}
+
+static void acl_row(struct row *row, const struct ex_item *it)
+{
+	text_str(&row->kind, "ACL variable");
+	ex_say(&row->detail, it->line);
+	text_str(&row->detail, ": ");
+	ex_say(&row->detail, it->data);
+}
+
+static void node_row(struct row *row, const struct ex_item *it)
+{
+	struct cur c = it->line;
+	bool left = cur_u8(&c) == 'Y', right = cur_u8(&c) == 'Y';
+
+	cur_skip(&c, 1);
+	text_str(&row->kind, "done");
+	ex_say(&row->detail, c);
+	if (left || right)
+		text_str(&row->detail, left && right ? " (children left, right)" :
+				       left ? " (child left)" : " (child right)");
+}
+
+static void recipient_row(struct row *row, const struct ex_item *it)
+{
+	struct ex_rcpt r;
+
+	ex_recipient(it->line, &r);
+	text_str(&row->kind, "recipient");
+	if (r.form == EX_NO_FORM || r.bad != 0) {
+		ex_say(&row->detail, it->line);
+		text_str(&row->detail, "  (cannot be taken apart)");
+		return;
+	}
+	ex_say(&row->detail, r.address);
+	if (cur_left(&r.orcpt) > 0) {
+		text_str(&row->detail, ", original ");
+		ex_say(&row->detail, r.orcpt);
+	}
+	if (r.dsn != 0) {
+		text_str(&row->detail, ", DSN flags ");
+		text_i64(&row->detail, r.dsn);
+	}
+	if (cur_left(&r.errors_to) > 0) {
+		text_str(&row->detail, ", errors to ");
+		ex_say(&row->detail, r.errors_to);
+	}
+	if (r.parent >= 0) {
+		text_str(&row->detail, ", child of recipient ");
+		text_i64(&row->detail, r.parent + 1);
+	}
+}
+
+static const char *header_kind(uint8_t type)
+{
+	switch (type) {
+	case '*':
+		return "replaced";
+	case 'F':
+		return "From";
+	case 'T':
+		return "To";
+	case 'C':
+		return "Cc";
+	case 'B':
+		return "Bcc";
+	case 'I':
+		return "Message-ID";
+	case 'P':
+		return "Received";
+	case 'R':
+		return "Reply-To";
+	case 'S':
+		return "Sender";
+	default:
+		return "header line";
+	}
+}
+
+static void header_row(struct row *row, const struct ex_item *it)
+{
+	struct cur text = it->line;
+
+	text_str(&row->kind, header_kind(it->type));
+	ex_say(&row->detail, ex_until(&text, '\n'));
+	if (cur_left(&text) > 0)
+		text_str(&row->detail, " ...");
+}
+
+static void fixed_row(struct row *row, const struct ex_item *it)
+{
+	static const char *const kinds[] = { [EX_ID] = "id", [EX_USER] = "login, uid, gid",
+					     [EX_SENDER] = "sender", [EX_TIME] = "time, warnings",
+					     [EX_NO_TREE] = "done", [EX_COUNT] = "recipients",
+					     [EX_BLANK] = "blank line" };
+	struct cur c = it->line;
+	int64_t sec;
+
+	text_str(&row->kind, kinds[it->kind]);
+	ex_say(&row->detail, it->line);
+	if (it->kind == EX_NO_TREE)
+		text_str(&row->detail, " (nobody)");
+	if (it->kind == EX_TIME && ex_number(&c, &sec))
+		say_time(&row->detail, sec);
+}
+
+/* Why Exim's reader gives up at this item. */
+static void stop_row(const struct ex_work *x, struct row *row, const struct ex_item *it)
+{
+	static const char *const why[] = {
+		[EX_OK] = "", [EX_EOF] = "end of file", [EX_CUT] = "end of file in the line",
+		[EX_NUL] = "a zero byte", [EX_LONG] = "a line longer than Exim reads",
+		[EX_ACL_LINE] = "no name and length", [EX_ACL_DATA] = "a length that cannot be",
+		[EX_NODE_SHORT] = "neither an option nor a line of the tree",
+		[EX_NO_COUNT] = "not a number of recipients", [EX_NO_ADDRESS] = "no address",
+		[EX_NO_BLANK] = "not an empty line", [EX_NO_LENGTH] = "not the length of a header line",
+		[EX_LENGTH] = "longer than the file",
+	};
+	const struct part *p = &x->m->parts[EX_HEAD];
+	struct cur c = ex_window(p, it->off);
+
+	new_row(row, EX_HEAD, it->off, p->size - it->off, 1);
+	text_str(&row->kind, "reading stops");
+	text_str(&row->detail, why[it->stop]);
+	if (cur_left(&c) > 0) {
+		text_str(&row->detail, ": ");
+		ex_say(&row->detail, ex_until(&c, '\n'));
+	}
+}
+
+static enum step head_row(struct ex_show *s, const struct ex_work *x, struct row *row)
+{
+	const struct part *p = &x->m->parts[EX_HEAD];
+	struct ex_item it;
+
+	if (!s->title)
+		return title(s, row, EX_HEAD, s->read.pos,
+			     s->read.due == EX_HEADER ? "header lines" : "envelope");
+	ex_next(&s->read, p, &it);
+	if (it.stop != EX_OK) {
+		stop_row(x, row, &it);
+		next_phase(s);
+		return STEP_ROW;
+	}
+	if (it.kind == EX_END) {
+		next_phase(s);
+		return STEP_DONE;
+	}
+	new_row(row, EX_HEAD, it.off, it.len, 1);
+	if (it.kind == EX_OPTION)
+		option_row(row, &it);
+	else if (it.kind == EX_ACL)
+		acl_row(row, &it);
+	else if (it.kind == EX_NODE)
+		node_row(row, &it);
+	else if (it.kind == EX_RECIPIENT)
+		recipient_row(row, &it);
+	else if (it.kind == EX_HEADER)
+		header_row(row, &it);
+	else
+		fixed_row(row, &it);
+	if (it.kind == EX_BLANK)
+		s->title = false;
+	return STEP_ROW;
+}
+
+/* --- -J and -D ------------------------------------------------------------------ */
+
+static enum step journal_row(struct ex_show *s, const struct message *m, struct row *row)
+{
+	const struct part *p = &m->parts[EX_JOURNAL];
+	struct cur c = ex_window(p, s->pos);
+	struct cur line;
+
+	if (p->mode == 0 || cur_left(&c) == 0) {
+		next_phase(s);
+		return STEP_DONE;
+	}
+	if (!s->title)
+		return title(s, row, EX_JOURNAL, 0, "journal");
+	line = ex_until(&c, '\n');
+	new_row(row, EX_JOURNAL, s->pos, cur_offset(&c) - s->pos, 1);
+	s->pos = cur_offset(&c);
+	text_str(&row->kind, "done");
+	ex_say(&row->detail, line);
+	return STEP_ROW;
+}
+
+/* The first lines of -D; what comes behind them is one row. */
+static enum step data_row(struct ex_show *s, const struct message *m, struct row *row, struct want *w)
+{
+	const struct part *p = &m->parts[EX_DATA];
+	struct cur c, line;
+
+	if (p->mode == 0 || s->pos >= p->size) {
+		s->phase = SHOW_DONE;
+		return STEP_DONE;
+	}
+	if (!s->title)
+		return title(s, row, EX_DATA, 0, "text");
+	if (s->line >= SHOW_LINES || s->pos >= SHOW_BYTES) {
+		new_row(row, EX_DATA, s->pos, p->size - s->pos, 1);
+		text_str(&row->kind, "more text");
+		text_u64(&row->detail, p->size - s->pos);
+		text_str(&row->detail, " bytes");
+		s->pos = p->size;
+		return STEP_ROW;
+	}
+	c = ex_window(p, s->pos);
+	if (cur_left(&c) == 0 ||
+	    (cur_left(&c) < SHOW_BYTES && cur_left(&c) < p->size - s->pos && p->off < s->pos)) {
+		*w = (struct want){ EX_DATA, s->pos, SHOW_BYTES, 1 };
+		if (w->len > p->size - s->pos)
+			w->len = (size_t)(p->size - s->pos);
+		return STEP_WANT;
+	}
+	line = ex_until(&c, '\n');
+	new_row(row, EX_DATA, s->pos, cur_offset(&c) - s->pos, 1);
+	text_str(&row->kind, s->line == 0 ? "id" : "line");
+	ex_say(&row->detail, line);
+	s->pos = cur_offset(&c);
+	s->line++;
+	return STEP_ROW;
+}
+
+enum step ex_decode(void *scratch, const struct message *m, struct row *row, struct want *w)
+{
+	struct ex_show *s = scratch;
+	const struct ex_work x = { NULL, m, NULL };
+	enum step step = STEP_DONE;
+
+	if (s->phase == SHOW_HEAD)
+		step = head_row(s, &x, row);
+	if (step == STEP_DONE && s->phase == SHOW_JOURNAL)
+		step = journal_row(s, m, row);
+	if (step == STEP_DONE && s->phase == SHOW_DATA)
+		step = data_row(s, m, row, w);
+	return step;
+}
+
+/* --- body() ----------------------------------------------------------------------- */
+
+enum step ex_body(void *scratch, const struct message *m, struct run *run, struct want *w)
+{
+	struct ex_show *s = scratch;
+	const struct part *p = &m->parts[EX_HEAD], *d = &m->parts[EX_DATA];
+	uint64_t start = m->id_len + 3;
+	struct ex_item it;
+
+	(void)w;
+	memset(run, 0, sizeof *run);
+	while (s->phase == SHOW_HEAD) {
+		ex_next(&s->read, p, &it);
+		if (it.stop != EX_OK || it.kind == EX_END) {
+			s->phase = SHOW_DATA;
+			run->part = EX_HEAD;
+			run->offset = it.off;
+			run->newline = true; /* between header lines and text */
+			return STEP_ROW;
+		}
+		if (it.kind != EX_HEADER || it.type == '*')
+			continue;
+		run->part = EX_HEAD;
+		run->offset = cur_offset(&it.line);
+		run->length = cur_left(&it.line);
+		return STEP_ROW;
+	}
+	if (s->phase == SHOW_DATA && d->mode != 0 && d->size > start) {
+		s->phase = SHOW_DONE;
+		run->part = EX_DATA;
+		run->offset = start;
+		run->length = d->size - start;
+		return STEP_ROW;
+	}
+	return STEP_DONE;
+}

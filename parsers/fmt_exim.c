@@ -1,0 +1,273 @@
+/*
+ * fmt_exim.c - the spool of Exim 4: layout, places and names
+ *
+ * Written from the sources of Exim 4.80 to 4.99; tried on files of 4.96 and
+ * 4.98.2. A message is up to four files; ID has 16 characters (tttttt-pppppp-ss)
+ * or, from 4.97 on, 23 (tttttt-ppppppppppp-ssss), t = seconds in base 62.
+ *
+ *	input/ID-H           or input/<6th character of ID>/ID-H
+ *	+--------------------------------+
+ *	| ID-H                           |
+ *	| login uid gid                  |
+ *	| <sender>                       |
+ *	| seconds warnings               |
+ *	| -option [value]                |  any number, any order; --option: tainted
+ *	| -aclm NAME LENGTH              |
+ *	|   LENGTH bytes of any kind     |
+ *	| XX  or  YN address             |  those who have it: a tree in pre-order
+ *	| number of recipients           |
+ *	| address [orcpt n,f errto n,p#3]|  read from the right
+ *	|                                |
+ *	| 023T To: ...                   |  length (of the text), type, text; to the
+ *	+--------------------------------+  end of the file
+ *	ID-D   "ID-D\n" and the text: lines end in \n, or in \r\n when -H says
+ *	       -spool_file_wireformat
+ *	ID-J   while it is being delivered: an address a line that is done
+ *
+ * -D comes first, -H makes the message visible, -J exists during a delivery; at
+ * the end -D goes, then -H, then -J. -H is only ever replaced by rename (from
+ * hdr.ID), -D never written again, -J only appended to. Whoever works on a
+ * message holds a write lock on the first line of -D.
+ *
+ * Not covered: named queues (QUEUE/input), because places have fixed names.
+ */
+#include "exim.h"
+
+/* --- Places ---------------------------------------------------------------- */
+
+#define TO(place) (1u << (place))
+
+/* Finput and Fmsglog hold what `move_frozen_messages` takes off the queue. */
+static const struct place places[EX_PLACES] = {
+	[EX_INPUT] = { "input", PLACE_QUEUE, MOVE_LOCKED, TO(EX_FROZEN), 1, true },
+	[EX_FROZEN] = { "Finput", PLACE_HELD, MOVE_LOCKED, TO(EX_INPUT), 1, true },
+	[EX_MSGLOG] = { "msglog", PLACE_LOG, MOVE_LIVE, 0, 1, true },
+	[EX_FROZEN_LOG] = { "Fmsglog", PLACE_LOG, MOVE_LIVE, 0, 1, true },
+};
+
+static const struct role roles[EX_ROLES] = {
+	[EX_HEAD] = { "envelope", true, true },
+	[EX_DATA] = { "text", true, false },
+	[EX_JOURNAL] = { "journal", true, true },
+	[EX_LOG] = { "message log", false, false },
+};
+
+/* --- Names ----------------------------------------------------------------- */
+
+static bool is_id_char(char ch)
+{
+	return (ch >= '0' && ch <= '9') || (ch >= 'A' && ch <= 'Z') || (ch >= 'a' && ch <= 'z');
+}
+
+/* Of `len` characters, in groups that are parted by hyphens. */
+static bool id_ok(const char *id, size_t len)
+{
+	size_t last = len == EX_NEW_ID ? 18 : 13;
+
+	if (len != EX_OLD_ID && len != EX_NEW_ID)
+		return false;
+	for (size_t i = 0; i < len; i++)
+		if (i == 6 || i == last ? id[i] != '-' : !is_id_char(id[i]))
+			return false;
+	return true;
+}
+
+/* hdr.ID, and hdr.PID up to 4.92: an envelope being written. ID-PID-K: a text being
+ * signed. */
+static bool is_transient(const char *name, size_t len)
+{
+	static const size_t lengths[] = { EX_OLD_ID, EX_NEW_ID };
+	size_t i;
+
+	if (len > 4 && memcmp(name, "hdr.", 4) == 0) {
+		for (i = 4; i < len && name[i] >= '0' && name[i] <= '9'; i++)
+			;
+		return i == len || id_ok(name + 4, len - 4);
+	}
+	for (unsigned k = 0; k < 2; k++) {
+		if (len < lengths[k] + 4 || !id_ok(name, lengths[k]) || name[lengths[k]] != '-')
+			continue;
+		for (i = lengths[k] + 1; i < len && name[i] >= '0' && name[i] <= '9'; i++)
+			;
+		if (i > lengths[k] + 1 && i + 2 == len && memcmp(name + i, "-K", 2) == 0)
+			return true;
+	}
+	return false;
+}
+
+static struct name id_of(unsigned place, const char *path)
+{
+	struct name n = { NAME_FOREIGN, EX_HEAD, path, 0 };
+	size_t len = strlen(path), start = len, id;
+	static const char letters[] = "HDJ";
+	const char *letter;
+
+	while (start > 0 && path[start - 1] != '/')
+		start--;
+	n.id = path + start;
+	n.id_len = len - start;
+	if (place >= EX_PLACES || (start != 0 && (start != 2 || !is_id_char(path[0]))))
+		return n;
+	if (places[place].kind == PLACE_LOG) {
+		if (id_ok(n.id, n.id_len)) {
+			n.kind = NAME_COMPANION;
+			n.role = EX_LOG;
+		}
+		return n;
+	}
+	if (is_transient(n.id, n.id_len)) {
+		n.kind = NAME_TRANSIENT;
+		return n;
+	}
+	id = n.id_len > 2 ? n.id_len - 2 : 0;
+	letter = id > 0 ? memchr(letters, n.id[id + 1], sizeof letters - 1) : NULL;
+	if (letter != NULL && n.id[id] == '-' && id_ok(n.id, id)) {
+		n.role = (unsigned)(letter - letters);
+		n.kind = n.role == EX_HEAD ? NAME_MESSAGE : NAME_COMPANION;
+		n.id_len = id;
+	}
+	return n;
+}
+
+static size_t path_of(unsigned place, unsigned role, const char *id, size_t id_len, unsigned depth,
+		      char *buf, size_t cap)
+{
+	static const char *const tails[EX_ROLES] = { "-H", "-D", "-J", "" };
+	size_t dir_len, tail_len, at;
+	const char *dir;
+
+	if (place >= EX_PLACES || role >= EX_ROLES || depth > 1 || !id_ok(id, id_len) ||
+	    (role != EX_LOG && places[place].kind == PLACE_LOG))
+		return 0;
+	if (role == EX_LOG)
+		place = place == EX_FROZEN || place == EX_FROZEN_LOG ? EX_FROZEN_LOG : EX_MSGLOG;
+	dir = places[place].name;
+	dir_len = strlen(dir);
+	tail_len = strlen(tails[role]);
+	if (cap < dir_len + 1 + 2u * depth + id_len + tail_len + 1)
+		return 0;
+	memcpy(buf, dir, dir_len);
+	at = dir_len;
+	buf[at++] = '/';
+	if (depth == 1) {
+		buf[at++] = id[5];
+		buf[at++] = '/';
+	}
+	memcpy(buf + at, id, id_len);
+	at += id_len;
+	memcpy(buf + at, tails[role], tail_len);
+	at += tail_len;
+	buf[at] = '\0';
+	return at;
+}
+
+/* input/ alone could be anybody's. With msglog/ beside it, or db/ and Exim's own
+ * files, it is Exim's. */
+static unsigned bid(const char *const *names, size_t count)
+{
+	static const struct {
+		const char *name;
+		unsigned bits;
+	} known[] = { { "input", 12 }, { "msglog", 16 }, { "db", 6 }, { "scan", 4 },
+		      { "exim-process.info", 24 }, { "exim_daemon_notify", 24 }, { "Finput", 16 },
+		      { "gnutls-params-2048", 8 } };
+	enum { KNOWN = sizeof known / sizeof known[0] };
+	uint32_t seen = 0;
+	unsigned bits = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		size_t len = strlen(names[i]);
+
+		for (unsigned k = 0; k < KNOWN; k++)
+			if (len == strlen(known[k].name) && memcmp(names[i], known[k].name, len) == 0)
+				seen |= 1u << k;
+	}
+	for (unsigned k = 0; k < KNOWN; k++)
+		bits += (seen >> k & 1) * known[k].bits;
+	return (seen & 1) != 0 && bits >= 18 ? bits : 0;
+}
+
+/* --- Locks, and what is still being written ---------------------------------- */
+
+/* The first line of -D, with its line end. */
+static uint64_t lock_length(const char *id, size_t id_len)
+{
+	(void)id;
+	return id_len + 3;
+}
+
+/* -H appears whole, by rename. */
+static bool in_flight(unsigned place, const struct part *p, const struct site *s)
+{
+	(void)place, (void)p, (void)s;
+	return false;
+}
+
+/* A -D exists before its -H for as long as the sender takes, and a -J after it for a
+ * moment. Old ones were left by a crash. */
+static void orphan(unsigned place, unsigned role, const struct part *p, const struct site *s,
+		   struct report *r)
+{
+	struct finding *f;
+
+	(void)place;
+	if (p->mtime > s->now - EX_COMPLETION || (p->mode & 0170000) != 0100000)
+		return;
+	if (role == EX_DATA) {
+		f = report_add(r, F_EXIM_DATA_ORPHAN, EX_DATA, 0, p->size);
+		text_u64(&f->found, p->size);
+		text_str(&f->found, " bytes");
+	} else if (role == EX_JOURNAL) {
+		report_add(r, F_EXIM_JOURNAL_ORPHAN, EX_JOURNAL, 0, p->size);
+	}
+}
+
+static void cross(const struct sighting *a, const struct sighting *b, struct report *r)
+{
+	struct finding *f;
+
+	if (a->ino == b->ino)
+		return;
+	f = report_add(r, F_SPOOL_DUPLICATE_ID, EX_HEAD, 0, 0);
+	text_str(&f->expected, a->path);
+	text_str(&f->found, b->path);
+}
+
+/* --- The format -------------------------------------------------------------- */
+
+static const char *const default_roots[] = { "/var/spool/exim4", "/var/spool/exim", NULL };
+static const char *const version_command[] = { "exim", "-be", "$version_number", NULL };
+
+const struct format fmt_exim = {
+	.name = "exim",
+	.server = "Exim",
+	.tested = "4.98",
+	.tested_version = VERSION(4, 98, 0),
+	.places = places,
+	.nplaces = EX_PLACES,
+	.roles = roles,
+	.nroles = EX_ROLES,
+	.loose_place = EX_INPUT,
+	.lock = { LOCK_FCNTL, EX_DATA, lock_length },
+	/* Exim looks below its spool directory only for names that it knows and for
+	 * queues that are named to it. */
+	.hidden = "spoolck",
+	.default_roots = default_roots,
+	.version_command = version_command,
+	.stop_command = "systemctl stop exim4",
+	.start_command = "systemctl start exim4",
+	.wake_command = "exim -qf",
+	.bid = bid,
+	.id_of = id_of,
+	.path_of = path_of,
+	.in_flight = in_flight,
+	.check_scratch = sizeof(struct ex_check),
+	.check = ex_check,
+	.cross = cross,
+	.orphan = orphan,
+	.decode_scratch = sizeof(struct ex_show),
+	.decode = ex_decode,
+	.body_scratch = sizeof(struct ex_show),
+	.body = ex_body,
+	.restore_note = "Exim finds it at its next queue run; `exim -M ID` tries it at once.",
+};

@@ -1,0 +1,272 @@
+/*
+ * opensmtpd_show.c - OpenSMTPD's files for eyes: decode() and body()
+ *
+ * An envelope is listed line by line, times and codes in words:
+ *
+ *	envelope
+ *	  sender            bob@example.org
+ *	  ctime             1795161600 (2026-11-20T07:20:00Z)
+ *
+ * Of a body the header is listed, then how much text follows. It judges nothing.
+ */
+#include "opensmtpd.h"
+
+enum { SHOW_START, SHOW_LINES, SHOW_TEXT, SHOW_DONE };
+
+#define ROWS_MAX 2000u  /* lines of a header that are listed */
+#define LINE_VIEW 2048u /* bytes of a line that are waited for */
+
+static void new_row(struct row *row, uint64_t offset, uint64_t length, unsigned depth)
+{
+	memset(row, 0, sizeof *row);
+	row->part = OS_FILE;
+	row->offset = offset;
+	row->length = length;
+	row->depth = (uint8_t)depth;
+}
+
+/* --- Values in words ------------------------------------------------------------ */
+
+static void two_digits(struct text *t, uint64_t n)
+{
+	if (n < 10)
+		text_str(t, "0");
+	text_u64(t, n);
+}
+
+/* Seconds since 1970 as 2026-11-20T07:31:00Z. Days count from 1 March of year 0, so that the
+ * leap day is the last of its year. */
+static void say_time(struct text *t, int64_t sec)
+{
+	uint64_t all = (uint64_t)sec, days = all / 86400 + 719468;
+	uint64_t era = days / 146097, day = days % 146097;
+	uint64_t year = (day - day / 1460 + day / 36524 - day / 146096) / 365;
+	uint64_t of_year = day - (365 * year + year / 4 - year / 100);
+	uint64_t month = (5 * of_year + 2) / 153;
+
+	if (sec <= 0 || sec > INT64_C(253402300799))
+		return;
+	text_str(t, " (");
+	text_u64(t, era * 400 + year + (month >= 10 ? 1 : 0));
+	text_str(t, "-");
+	two_digits(t, month < 10 ? month + 3 : month - 9);
+	text_str(t, "-");
+	two_digits(t, of_year - (153 * month + 2) / 5 + 1);
+	text_str(t, "T");
+	two_digits(t, all % 86400 / 3600);
+	text_str(t, ":");
+	two_digits(t, all % 3600 / 60);
+	text_str(t, ":");
+	two_digits(t, all % 60);
+	text_str(t, "Z)");
+}
+
+static void say_notify(struct text *t, int64_t bits)
+{
+	static const char *const names[] = { " success", " failure", " delay", " never" };
+
+	if (bits <= 0 || bits > 15)
+		return;
+	text_str(t, " (");
+	text_str(t, "notify:");
+	for (unsigned i = 0; i < 4; i++)
+		if (bits >> i & 1)
+			text_str(t, names[i]);
+	text_str(t, ")");
+}
+
+static void say_value(struct row *row, unsigned key, const struct os_line *line)
+{
+	int64_t n;
+
+	os_say(&row->detail, line->value);
+	if (key >= OS_KEYS) {
+		text_str(&row->detail, "  (no key of OpenSMTPD)");
+		return;
+	}
+	if (key == OS_KEY_SENDER && cur_left(&line->value) == 1 && cur_peek(&line->value) == '@')
+		text_str(&row->detail, "  (null sender)");
+	if (os_keys[key].value != OS_NUMBER || !os_number(line->value, os_keys[key].max, &n))
+		return;
+	if (key == OS_KEY_CTIME || os_is(&line->key, "last-try") || os_is(&line->key, "last-bounce"))
+		say_time(&row->detail, n);
+	else if (os_is(&line->key, "dsn-notify"))
+		say_notify(&row->detail, n);
+}
+
+/* --- An envelope ------------------------------------------------------------------ */
+
+static void line_row(struct row *row, const struct os_line *line)
+{
+	static const char *const why[] = {
+		[OS_LINE_BLANK] = "an empty line",
+		[OS_LINE_NUL] = "a line with a zero byte",
+		[OS_LINE_CUT] = "a line without its end",
+		[OS_LINE_COLON] = "not key: value",
+	};
+
+	new_row(row, line->off, line->len, 1);
+	os_say(&row->kind, line->key);
+	if (line->state == OS_LINE_GOOD) {
+		say_value(row, os_find_key(&line->key), line);
+		return;
+	}
+	if (row->kind.len == 0)
+		text_str(&row->kind, "?");
+	text_str(&row->detail, why[line->state]);
+}
+
+static enum step envelope_row(struct os_show *s, const struct part *p, struct row *row,
+			      struct want *w)
+{
+	struct cur c = cur_make(p->bytes, p->len, p->off);
+	struct os_line line;
+
+	if (p->size >= OS_ENVELOPE_MAX) {
+		new_row(row, 0, p->size, 1);
+		text_str(&row->kind, "too large");
+		s->phase = SHOW_DONE;
+		return STEP_ROW;
+	}
+	if (p->size > 0 && (p->off != 0 || p->len < p->size)) {
+		*w = (struct want){ OS_FILE, 0, (size_t)p->size, (size_t)p->size };
+		return STEP_WANT;
+	}
+	cur_seek(&c, (size_t)s->pos);
+	if (!os_next(&c, &line)) {
+		s->phase = SHOW_DONE;
+		return STEP_DONE;
+	}
+	s->pos = line.off + line.len;
+	line_row(row, &line);
+	return STEP_ROW;
+}
+
+/* --- A body ------------------------------------------------------------------------- */
+
+/* Is there a window for the line at s->pos? */
+static bool line_here(const struct os_show *s, const struct part *p, struct want *w)
+{
+	uint64_t left = p->size - s->pos;
+	size_t need = left < LINE_VIEW ? (size_t)left : LINE_VIEW;
+
+	if (s->pos >= p->off && s->pos - p->off <= p->len && p->len - (s->pos - p->off) >= need)
+		return true;
+	*w = (struct want){ OS_FILE, s->pos, left < WINDOW_MAX ? (size_t)left : WINDOW_MAX, need };
+	return false;
+}
+
+static void text_row(struct os_show *s, const struct part *p, struct row *row)
+{
+	new_row(row, s->pos, p->size - s->pos, 1);
+	text_str(&row->kind, "text");
+	text_u64(&row->detail, p->size - s->pos);
+	text_str(&row->detail, " bytes");
+	s->phase = SHOW_DONE;
+}
+
+static enum step body_row(struct os_show *s, const struct part *p, struct row *row, struct want *w)
+{
+	struct cur c, line;
+	size_t n, colon;
+
+	if (s->pos >= p->size) {
+		s->phase = SHOW_DONE;
+		return STEP_DONE;
+	}
+	if (!line_here(s, p, w))
+		return STEP_WANT;
+	c = cur_make(p->bytes, p->len, p->off);
+	cur_seek(&c, (size_t)(s->pos - p->off));
+	n = cur_find(&c, '\n');
+	/* What is longer than a line can be is no header; windows must not change the answer. */
+	if (n == 0 || n >= LINE_VIEW || n == cur_left(&c) || s->rows >= ROWS_MAX) {
+		text_row(s, p, row);
+		return STEP_ROW;
+	}
+	line = cur_sub(&c, n);
+	new_row(row, s->pos, n + 1, 1);
+	colon = cur_find(&line, ':');
+	if (cur_peek(&line) == ' ' || cur_peek(&line) == '\t') {
+		text_str(&row->kind, "  continued");
+	} else if (colon < n && colon <= TEXT_MAX) {
+		os_say(&row->kind, cur_sub(&line, colon));
+		cur_skip(&line, 1);
+	} else {
+		text_row(s, p, row);
+		return STEP_ROW;
+	}
+	while (cur_peek(&line) == ' ' || cur_peek(&line) == '\t')
+		cur_skip(&line, 1);
+	os_say(&row->detail, line);
+	s->pos += n + 1;
+	s->rows++;
+	return STEP_ROW;
+}
+
+/* --- decode() and body() -------------------------------------------------------------- */
+
+/* The title; false while the first bytes are not there. */
+static bool title_row(struct os_show *s, const struct message *m, struct row *row, struct want *w)
+{
+	const struct part *p = &m->parts[OS_FILE];
+	size_t head = p->size < 65 ? (size_t)p->size : 65;
+	enum os_kind kind;
+
+	if (p->off != 0 || p->len < head) {
+		*w = (struct want){ OS_FILE, 0, p->size < WINDOW_MAX ? (size_t)p->size : WINDOW_MAX,
+				    head };
+		return false;
+	}
+	kind = m->place == OS_OFFLINE ? OS_PLAIN : os_kind(p);
+	new_row(row, 0, 0, 0);
+	text_str(&row->kind, m->place == OS_OFFLINE ? "submission" :
+			     os_is_envelope(m)      ? "envelope" : "message text");
+	s->phase = SHOW_LINES;
+	if (kind != OS_PLAIN) {
+		text_str(&row->detail, kind == OS_GZIP ? "compressed: " : "encrypted: ");
+		text_u64(&row->detail, p->size);
+		text_str(&row->detail, " bytes that are not shown");
+		row->length = p->size;
+		s->phase = SHOW_DONE;
+	}
+	return true;
+}
+
+enum step os_decode(void *scratch, const struct message *m, struct row *row, struct want *w)
+{
+	struct os_show *s = scratch;
+	const struct part *p = &m->parts[OS_FILE];
+
+	if (p->size == 0 || s->phase == SHOW_DONE)
+		return STEP_DONE;
+	if (s->phase == SHOW_START)
+		return title_row(s, m, row, w) ? STEP_ROW : STEP_WANT;
+	if (m->place == OS_QUEUE && os_is_envelope(m))
+		return envelope_row(s, p, row, w);
+	return body_row(s, p, row, w);
+}
+
+/* The message text of a body: all of it, in one run. An envelope has none. */
+enum step os_body(void *scratch, const struct message *m, struct run *run, struct want *w)
+{
+	struct os_show *s = scratch;
+	const struct part *p = &m->parts[OS_FILE];
+	size_t head = p->size < 65 ? (size_t)p->size : 65;
+
+	if (p->size == 0 || s->phase == SHOW_DONE || m->place != OS_QUEUE || os_is_envelope(m))
+		return STEP_DONE;
+	if (p->off != 0 || p->len < head) {
+		*w = (struct want){ OS_FILE, 0, p->size < WINDOW_MAX ? (size_t)p->size : WINDOW_MAX,
+				    head };
+		return STEP_WANT;
+	}
+	s->phase = SHOW_DONE;
+	if (os_kind(p) != OS_PLAIN)
+		return STEP_DONE;
+	run->part = OS_FILE;
+	run->offset = 0;
+	run->length = p->size;
+	run->newline = false;
+	return STEP_ROW;
+}

@@ -1,0 +1,21 @@
+/*
+ * log.h - what is done to mail, told to the system log
+ *
+ * One line for each action, facility mail, through /dev/log (journald listens there, too). Never waits,
+ * never fails: a log that is full or absent must not stop a run.
+ */
+#ifndef LOG_H
+#define LOG_H
+
+/* Words of one action; NULL = not known. They are bytes and are escaped here. */
+struct log_action {
+	const char *verb; /* "moved", "restored", "purged" ... */
+	const char *id, *spool, *finding, *from, *to, *digest, *reason;
+};
+
+void log_action(const struct log_action *a);
+
+/* Who acts, for logs and records (g_free): the user, and whom sudo names. */
+char *log_who(void);
+
+#endif

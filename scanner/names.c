@@ -1,0 +1,19 @@
+/* names.c - from paths below the root to what a format reads in them */
+#include "config.h"
+
+#include "names.h"
+
+#include <string.h>
+
+const char *below_place(const struct format *format, unsigned place, const char *path)
+{
+	const char *name = format->places[place].name;
+	size_t n = strlen(name);
+
+	return strncmp(path, name, n) == 0 && path[n] == '/' ? path + n + 1 : path;
+}
+
+struct name name_of(const struct format *format, unsigned place, const char *path)
+{
+	return format->id_of(place, below_place(format, place, path));
+}

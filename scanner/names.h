@@ -1,0 +1,15 @@
+/*
+ * names.h - from paths below the root to what a format reads in them
+ */
+#ifndef NAMES_H
+#define NAMES_H
+
+#include "format.h"
+
+/* `path` (below the spool's root) without the name of its place in front. */
+const char *below_place(const struct format *format, unsigned place, const char *path);
+
+/* What the file at `path` (below the root) is. The id lies inside `path`. */
+struct name name_of(const struct format *format, unsigned place, const char *path);
+
+#endif

@@ -1,0 +1,40 @@
+/*
+ * partpath.c - where the other parts of a message lie
+ *
+ * A format says where a part belongs. When that is the directory of the anchor, what counts
+ * is where the anchor really is: a message may lie in a hash directory that is not its own,
+ * in a directory that somebody looks at outside of a spool, or have moved meanwhile.
+ */
+#include "config.h"
+
+#include "partpath.h"
+
+#include <limits.h>
+#include <string.h>
+
+/* Bytes of the directory in `path`, with its slash. */
+static size_t dir_length(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash != NULL ? (size_t)(slash + 1 - path) : 0;
+}
+
+bool part_path(const struct format *f, unsigned place, unsigned role, const char *id, size_t id_len,
+	       unsigned depth, const char *anchor, char *buf, size_t cap)
+{
+	size_t len = f->path_of(place, role, id, id_len, depth, buf, cap);
+	size_t dir = dir_length(buf), real = dir_length(anchor);
+	char home[PATH_MAX];
+
+	if (len == 0)
+		return false;
+	if (f->path_of(place, 0, id, id_len, depth, home, sizeof home) == 0 ||
+	    dir_length(home) != dir || memcmp(home, buf, dir) != 0)
+		return true;
+	if (real + (len - dir) >= cap)
+		return false;
+	memmove(buf + real, buf + dir, len - dir + 1);
+	memcpy(buf, anchor, real);
+	return true;
+}

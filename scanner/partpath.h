@@ -1,0 +1,13 @@
+/* partpath.h - where the other parts of a message lie */
+#ifndef PARTPATH_H
+#define PARTPATH_H
+
+#include "format.h"
+
+/* The path below the spool's root of the part `role` of the message whose anchor is at
+ * `anchor`: beside it when the format keeps both in one directory (wherever that one is),
+ * else where the format says, with `depth` hash directories. False when there is none. */
+bool part_path(const struct format *f, unsigned place, unsigned role, const char *id, size_t id_len,
+	       unsigned depth, const char *anchor, char *buf, size_t cap);
+
+#endif

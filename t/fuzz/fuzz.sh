@@ -1,0 +1,76 @@
+#!/bin/sh
+# fuzz.sh [SECONDS [TARGET...]] - every fuzz target for SECONDS (60) each
+#
+# Targets are t/fuzz/fuzz_*.c, built with clang's libFuzzer, AddressSanitizer and
+# UndefinedBehaviorSanitizer. Seeds are the fixtures, and any queue tree named in
+# SPOOLCK_FUZZ_CORPUS. Corpora and crashers stay in build-fuzz/ (FUZZ_DIR); a
+# crasher from there is tried again with: build-fuzz/fuzz_TARGET FILE
+set -eu
+
+seconds=${1:-60}
+[ $# -gt 0 ] && shift
+src=$(cd "$(dirname "$0")/../.." && pwd)
+out=${FUZZ_DIR:-$src/build-fuzz}
+live=${SPOOLCK_FUZZ_CORPUS:-/var/tmp/spoolck-live/postfix-corpus}
+targets=${*:-cursor wire postfix}
+
+for CC in ${CLANG:-} clang clang-19 clang-16 clang-14; do
+	command -v "$CC" >/dev/null && break
+done
+mkdir -p "$out"
+
+sources() {
+	case $1 in
+	cursor) ;;
+	wire) echo "$src/scanner/wire.c $src/parsers/findings.c" ;;
+	*) ls "$src"/parsers/*.c ;;
+	esac
+}
+
+build() {
+	# shellcheck disable=SC2046 # a list of paths of ours
+	"$CC" -std=gnu11 -g -O1 -fno-omit-frame-pointer \
+		-fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
+		-I"$src/parsers" -I"$src/scanner" -I"$src/t/fuzz" \
+		-o "$out/fuzz_$1" "$src/t/fuzz/fuzz_$1.c" $(sources "$1")
+}
+
+# Queue files as seeds: the bytes that choose place, version and so on, the name,
+# then the file. Only files of a size that the fuzzer keeps.
+seed_postfix() {
+	for tree in "$src"/fixtures/postfix/*/spool "$live"; do
+		[ -d "$tree" ] && find "$tree" -type f -size -8k
+	done | perl -ne '
+		my %place = (maildrop => 0, incoming => 1, active => 2, deferred => 3, hold => 4);
+		chomp;
+		my ($place, $rest) = m{/(maildrop|incoming|active|deferred|hold)/(.*)} or next;
+		length $rest <= 48 or next;
+		open my $in, "<:raw", $_ or next;
+		my $bytes = do { local $/; <$in> };
+		open my $out, ">:raw", sprintf "%s/seed-%04d", $ENV{SEEDS}, $. or die;
+		print $out pack("C6", $place{$place}, 2, 0, $. % 6, 0, length $rest), $rest, $bytes;'
+}
+
+status=0 total=0 broken=0
+for t in $targets; do
+	build "$t"
+	corpus=$out/corpus-$t log=$out/log-$t
+	mkdir -p "$corpus" "$out/seeds-$t"
+	if [ "$t" = postfix ]; then
+		SEEDS="$out/seeds-$t" seed_postfix
+	fi
+	if "$out/fuzz_$t" -max_total_time="$seconds" -max_len=8192 -timeout=20 -rss_limit_mb=1024 \
+		-print_final_stats=1 -artifact_prefix="$out/$t-" \
+		"$corpus" "$out/seeds-$t" >"$log" 2>&1; then
+		verdict=ok
+	else
+		verdict='NOT OK' status=1 broken=$((broken + 1))
+		grep -a -E 'broken:|ERROR:|runtime error|SUMMARY|Test unit written' "$log" || tail -n 20 "$log"
+	fi
+	n=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
+	total=$((total + ${n:-0}))
+	echo "fuzz_$t: $verdict, ${n:-0} executions, $(find "$corpus" -type f | wc -l) inputs kept"
+done
+echo "fuzz: $total executions"
+echo "$(($(echo "$targets" | wc -w) - broken)) passed, $broken failed"
+exit $status
