@@ -201,29 +201,27 @@ static inline bool cur_seek(struct cur *c, size_t pos)
     ensures cur_ready(c);
     ensures \valid_read(\result.buf + (0 .. \result.len - 1)) && \result.pos == 0;
     ensures \result.len <= c->len;
+    ensures \result.buf == c->buf + \old(c->pos);
     ensures \result.base == (uint64_t)(c->base + \old(c->pos));
     behavior there:
       assumes cur_has(c, n);
       ensures cur_moved{Pre,Post}(c, n);
-      ensures \result.buf == c->buf + \old(c->pos) && \result.len == n && \result.err == CUR_OK;
+      ensures \result.len == n && \result.err == CUR_OK;
     behavior not_there:
       assumes !cur_has(c, n);
       ensures cur_failed{Pre,Post}(c, CUR_SHORT) && c->err != CUR_OK;
-      ensures \result.buf == c->buf && \result.len == 0 && \result.err == CUR_SHORT;
+      ensures \result.len == 0 && \result.err == CUR_SHORT;
     complete behaviors;
     disjoint behaviors;
 */
 static inline struct cur cur_sub(struct cur *c, size_t n)
 {
-	struct cur sub = { c->buf, 0, 0, cur_offset(c), CUR_OK };
-	const uint8_t *p = cur_take(c, n);
+	struct cur sub = { c->buf + c->pos, 0, 0, cur_offset(c), CUR_OK };
 
-	if (c->err == CUR_OK) {
-		sub.buf = p;
+	if (cur_skip(c, n))
 		sub.len = n;
-	} else {
+	else
 		sub.err = CUR_SHORT;
-	}
 	return sub;
 }
 

@@ -198,7 +198,7 @@ struct ex_check {
 	int64_t count, index;  /* recipients announced, read */
 
 	/* The body, as it is read. */
-	uint64_t pos, line_at, found_lines, found_zeros, found_longest;
+	uint64_t pos, line_at, found_lines, found_crlf, found_zeros, found_longest;
 	uint64_t run_at, zero_at; /* zero bytes that end at pos; the first of all */
 	uint64_t first_block;  /* a block of nothing but zeros, UINT64_MAX none */
 	bool in_run, tail_only, bad_id;

@@ -446,8 +446,14 @@ static void count_lines(struct ex_check *k, struct cur c)
 {
 	while (cur_left(&c) > 0) {
 		size_t n = cur_find(&c, '\n');
+		int before = k->last[1]; /* of the window before this one */
 
-		cur_skip(&c, n);
+		if (n > 0) {
+			cur_skip(&c, n - 1);
+			before = cur_u8(&c);
+		} else if (k->line_at == cur_offset(&c)) {
+			before = '\n';
+		}
 		if (cur_offset(&c) - k->line_at > k->found_longest)
 			k->found_longest = cur_offset(&c) - k->line_at;
 		if (cur_left(&c) == 0)
@@ -455,6 +461,7 @@ static void count_lines(struct ex_check *k, struct cur c)
 		cur_skip(&c, 1);
 		k->line_at = cur_offset(&c);
 		k->found_lines++;
+		k->found_crlf += before == '\r';
 	}
 }
 
@@ -531,6 +538,10 @@ static void judge_body(const struct ex_work *x)
 	if (k->wire) {
 		if (body > 0 && (k->last[0] != '\r' || k->last[1] != '\n'))
 			ex_note(x, F_EXIM_WIRE_END, EX_DATA, p->size, 0);
+		return;
+	}
+	if (k->has_lines && k->lines == 0 && k->found_lines > 0 && k->found_crlf == k->found_lines) {
+		ex_note(x, F_EXIM_WIRE_FLAG, EX_HEAD, 0, 0);
 		return;
 	}
 	judge_zeros(x);

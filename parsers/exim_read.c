@@ -332,8 +332,11 @@ static enum ex_stop take_header(struct cur *c, struct ex_item *it)
 	ex_number(c, &it->number);
 	it->digits = cur_offset(c) - at > 255 ? 255 : (uint8_t)(cur_offset(c) - at);
 	it->len = cur_offset(c) - at;
-	if (cur_left(c) == 0)
-		return EX_CUT;
+	if (cur_left(c) == 0) { /* digits alone: no more is wanted when they are zero */
+		it->type = ' ';
+		it->line = cur_sub(c, 0);
+		return it->number > 0 ? EX_CUT : EX_OK;
+	}
 	it->type = cur_u8(c);
 	while (ex_blank(cur_peek(c)) && it->blanks < 255) {
 		cur_skip(c, 1);

@@ -108,7 +108,11 @@ static bool time_line(const struct ex_work *x, const struct ex_item *it)
 	x->r->has_arrival = true;
 	x->r->arrival = sec;
 	if (ex_id_time(x->m->id, x->m->id_len, &of_id) && (sec < of_id - 1 || sec > of_id + 1)) {
-		f = ex_note(x, F_EXIM_TIME_ID, EX_HEAD, it->off, it->len);
+		bool far = sec < of_id - 86400 || sec > of_id + 86400;
+
+		f = ex_note_as(x, F_EXIM_TIME_ID, EX_HEAD, it->off, it->len,
+			       far ? SEV_SUSPECT : SEV_NOTICE,
+			       far ? IMPACT_SERVER_DELETES : IMPACT_NONE);
 		text_i64(&f->expected, of_id);
 		text_i64(&f->found, sec);
 	}

@@ -38,6 +38,7 @@ struct place {
 	uint16_t next;        /* bit per place: where mail goes on to from here */
 	uint8_t depth_max;    /* levels of hash directories that may lie below */
 	bool hash_dir_one;    /* hash directories have one-character names */
+	bool required;        /* the server does not run without it */
 };
 
 /* A part that a message can have. Roles are listed in the order in which they

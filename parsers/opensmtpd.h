@@ -100,6 +100,7 @@ enum os_line_state {
 	OS_LINE_NUL,     /* a NUL in it */
 	OS_LINE_CUT,     /* no newline at the end of the file */
 	OS_LINE_COLON,   /* no colon, or something else than letters, digits, - before it */
+	OS_LINE_END_NUL, /* good, but for a NUL where the last newline should be: it is read */
 };
 
 struct os_line {

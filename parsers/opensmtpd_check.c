@@ -22,7 +22,7 @@ struct envelope {
 	struct cur value[OS_KEYS];   /* the last one counts */
 	int64_t number[OS_KEYS];
 	bool version_upper;          /* a version line that is not found by its name */
-	bool broken;                 /* some line was refused */
+	bool broken;                 /* a line could not be read: which one is unknown */
 };
 
 static bool has(const struct envelope *e, unsigned key)
@@ -49,8 +49,6 @@ static struct finding *note_value(struct envelope *e, enum finding_id id,
 	f->length = cur_left(&line->value);
 	text_str(&f->expected, expected);
 	os_say(&f->found, line->value);
-	if (f->severity == SEV_CORRUPT)
-		e->broken = true;
 	return f;
 }
 
@@ -160,10 +158,14 @@ static void bad_line(struct envelope *e, const struct os_line *line)
 		[OS_LINE_NUL] = F_OPENSMTPD_NUL,
 		[OS_LINE_CUT] = F_OPENSMTPD_CUT,
 		[OS_LINE_COLON] = F_OPENSMTPD_LINE,
+		[OS_LINE_END_NUL] = F_OPENSMTPD_NUL,
 	};
 	struct finding *f = note_line(e, ids[line->state], line);
 
-	e->broken = true;
+	if (line->state == OS_LINE_END_NUL)
+		f->severity = SEV_SUSPECT;
+	else
+		e->broken = true;
 	if (line->state == OS_LINE_BLANK)
 		text_str(&f->found, "an empty line");
 	if (line->state == OS_LINE_COLON)
@@ -474,12 +476,12 @@ static void check_text(const struct message *m, struct report *r)
 	e.m = m;
 	e.r = r;
 	while (os_next(&c, &line)) {
-		if (line.state == OS_LINE_GOOD)
+		if (line.state == OS_LINE_GOOD || line.state == OS_LINE_END_NUL)
 			good_line(&e, &line);
-		else
+		if (line.state != OS_LINE_GOOD)
 			bad_line(&e, &line);
 	}
-	if (check_version(&e)) {
+	if (!e.broken && check_version(&e)) {
 		check_needed(&e);
 		check_agent(&e);
 	}

@@ -57,18 +57,24 @@ static bool split(struct cur text, struct os_line *line)
 bool os_next(struct cur *c, struct os_line *line)
 {
 	size_t left = cur_left(c), n = cur_find(c, '\n');
-	struct cur text;
+	struct cur text, whole;
+	bool end_nul;
 
 	if (left == 0)
 		return false;
 	memset(line, 0, sizeof *line);
 	line->off = cur_offset(c);
 	line->len = n < left ? n + 1 : n;
-	text = cur_sub(c, n);
+	whole = cur_sub(c, n);
+	/* It copies the file as a string; the NUL that ends the copy ends the line as well. */
+	end_nul = n == left && n > 1 && cur_find(&whole, 0) == n - 1;
+	text = cur_sub(&whole, end_nul ? n - 1 : n);
 	line->key = line->value = cur_sub(&text, 0);
 	if (n < left)
 		cur_skip(c, 1);
-	if (cur_find(&text, 0) < n)
+	if (end_nul)
+		line->state = split(text, line) ? OS_LINE_END_NUL : OS_LINE_NUL;
+	else if (cur_find(&text, 0) < n)
 		line->state = OS_LINE_NUL;
 	else if (n == 0)
 		line->state = OS_LINE_BLANK;

@@ -103,6 +103,7 @@ static void line_row(struct row *row, const struct os_line *line)
 		[OS_LINE_NUL] = "a line with a zero byte",
 		[OS_LINE_CUT] = "a line without its end",
 		[OS_LINE_COLON] = "not key: value",
+		[OS_LINE_END_NUL] = "a zero byte in place of its end",
 	};
 
 	new_row(row, line->off, line->len, 1);

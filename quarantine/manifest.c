@@ -18,6 +18,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/xattr.h>
 #include <time.h>
@@ -106,6 +107,17 @@ static json_t *json_clock(time_t now)
 	return json_string(text);
 }
 
+/* Where the parts lie. */
+static void set_place(json_t *j, const struct plan *plan)
+{
+	char *lodge = plan->lodged ?
+		g_strjoin("/", plan->spool, plan->hidden, plan->name, NULL) : NULL;
+
+	json_object_set_new(j, "state", json_string(lodge ? "lodged" : "stored"));
+	json_object_set_new(j, "lodge", lodge ? json_text(lodge) : json_null());
+	g_free(lodge);
+}
+
 static json_t *manifest_json(const struct q_message *m, const struct plan *plan, time_t now)
 {
 	char host[256] = "";
@@ -122,15 +134,7 @@ static json_t *manifest_json(const struct q_message *m, const struct plan *plan,
 	json_object_set_new(j, "id", json_bytes(m->id, m->id_len));
 	json_object_set_new(j, "reason", json_text(m->reason ? m->reason : ""));
 	json_object_set_new(j, "inode_in_name", json_boolean(m->inode_in_name));
-	json_object_set_new(j, "state", json_string(plan->lodged ? "lodged" : "stored"));
-	if (plan->lodged) {
-		char *lodge = g_strjoin("/", plan->spool, plan->hidden, plan->name, NULL);
-
-		json_object_set_new(j, "lodge", json_text(lodge));
-		g_free(lodge);
-	} else {
-		json_object_set_new(j, "lodge", json_null());
-	}
+	set_place(j, plan);
 	for (unsigned i = 0; i < plan->nparts; i++)
 		if (json_array_append_new(parts, part_json(&plan->parts[i]))) {
 			json_decref(parts);
@@ -261,6 +265,29 @@ int manifest_read(int dir, json_t **manifest_r, struct q_error *err)
 	}
 	*manifest_r = j;
 	return 0;
+}
+
+/* The parts lie elsewhere now. A manifest that cannot be read stays as it is: nothing
+ * depends on it. */
+int manifest_moved(int dir, const struct plan *plan, struct q_error *err)
+{
+	json_t *j = NULL;
+	char *text;
+	int rc = manifest_read(dir, &j, NULL);
+
+	if (rc)
+		return 0;
+	set_place(j, plan);
+	text = json_dumps(j, JSON_INDENT(1));
+	json_decref(j);
+	if (!text || (unlinkat(dir, Q_FILE_MANIFEST_NEW, 0) && errno != ENOENT))
+		rc = q_fail(err, EIO, "cannot write manifest.json");
+	if (!rc)
+		rc = file_write(dir, Q_FILE_MANIFEST_NEW, text, strlen(text), err);
+	if (!rc && renameat(dir, Q_FILE_MANIFEST_NEW, dir, Q_FILE_MANIFEST))
+		rc = q_fail(err, errno, "cannot write manifest.json: %s", g_strerror(errno));
+	free(text);
+	return rc;
 }
 
 int q_manifest(struct q_store *store, const char *entry, json_t **manifest_r, struct q_error *err)

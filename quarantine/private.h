@@ -4,6 +4,8 @@
  * file.c      descriptors: open below a root, rename without replacing, sync, digest
  * escape.c      bytes made printable, and back
  * plan.c      the plan on disk
+ * copy.c      one file copied whole, for drain.c: between lodge and store
+ * purge.c     an entry removed for good
  * accept.c    what an operator accepted
  * manifest.c  what is told to people and programs about an entry
  * store.c     the store's directories, names of entries
@@ -43,8 +45,13 @@
 #define Q_FILE_RETURN "restore"
 #define Q_FILE_MANIFEST "manifest.json"
 #define Q_FILE_SUMMARY "summary.txt"
+#define Q_FILE_NEXT "plan.new"            /* drain.c: where the parts lie from now on */
+#define Q_FILE_MANIFEST_NEW "manifest.new"
+#define Q_FILE_KEEP "keep"                /* purge.c: not to be purged */
 #define Q_DIR_PARTS "parts"
 #define Q_RETURNING "~restore"
+#define Q_DRAINING "~drain"
+#define Q_PURGING "~purge"
 
 struct q_store {
 	int root, entries, inflight;
@@ -68,6 +75,10 @@ int file_rename_new(int fromdir, const char *from, int todir, const char *to, bo
 int file_write(int dir, const char *name, const void *data, size_t len, struct q_error *err);
 int file_read(int dir, const char *name, size_t max, char **data_r, size_t *len_r);
 int file_digest(int fd, char hex[65]);
+
+/* ---- copy.c ---- */
+
+int file_copy(int from, int dir, const char *name, struct q_error *err);
 
 /* ---- escape.c: escape.h, and ---- */
 
@@ -109,6 +120,7 @@ int plan_read(int dir, const char *file, struct plan **plan_r, struct q_error *e
 int manifest_write(int dir, const struct q_message *m, const struct plan *plan, time_t now,
 		   struct q_error *err);
 int manifest_read(int dir, json_t **manifest_r, struct q_error *err);
+int manifest_moved(int dir, const struct plan *plan, struct q_error *err);
 int manifest_compare(const json_t *manifest, const struct plan_part *part, int fd,
 		     q_say *say, void *arg, struct q_error *err);
 
@@ -145,6 +157,8 @@ void txn_close(struct txn *t);
 int txn_lock_dir(int dir, int at, const char *name);
 int txn_hold_parents(struct txn *t, struct q_error *err);
 int txn_lodge_open(struct txn *t, bool create, struct q_error *err);
+int txn_lodge_open_spool(struct txn *t, bool create, struct q_error *err);
+int txn_hidden_open(struct txn *t, struct q_error *err);
 int txn_lodge_remove(struct txn *t, struct q_error *err);
 int txn_part_out(struct txn *t, struct plan_part *p, struct q_error *err);
 int txn_part_back(struct txn *t, struct plan_part *p, struct q_error *err);
@@ -153,5 +167,18 @@ int txn_part_see(const struct txn *t, int dir, const char *name, struct plan_par
 int txn_remove(struct txn *t, struct q_error *err);
 int txn_publish(struct txn *t, struct q_error *err);
 enum q_outcome txn_outcome(int rc);
+
+/* ---- restore.c: an entry and what it should hold ---- */
+
+int txn_entry_open(struct txn *t, const char *entry, struct q_error *err);
+int txn_check_root(const struct txn *t, struct q_error *err);
+int txn_sound_all(struct txn *t, const json_t *manifest, struct q_error *err);
+void say_first(void *first, const char *line); /* a q_say that keeps the first line; char[256] */
+
+/* ---- drain.c, purge.c ---- */
+
+int drain_back(struct q_store *store, const char *entry, int root, struct q_error *err);
+int drain_recover(struct txn *t, bool *to_new_r, struct q_error *err);
+int purge_finish(struct txn *t, struct q_error *err);
 
 #endif

@@ -112,6 +112,22 @@ enum q_outcome q_restore(struct q_store *store, const char *entry, int root,
 enum q_outcome q_restore_to(struct q_store *store, const char *entry, int root, const char *to,
 			    struct q_error *err);
 
+/* Copy the parts of an entry that lodges in the spool to the store, compare, empty the lodge. Q_MOVED: done,
+ * or there was nothing to do. Q_REFUSED: something of it cannot be kept by a copy; it stays in the lodge, and
+ * nothing is wrong with that. The caller holds q_lock() on `root`. q_restore() copies back by itself. */
+enum q_outcome q_drain(struct q_store *store, const char *entry, int root, struct q_error *err);
+
+/* The entries whose parts lodge in the directory `hidden` of this spool (g_strfreev). */
+int q_lodged(struct q_store *store, int root, const char *hidden, char ***names_r,
+	     struct q_error *err);
+
+/* Remove an entry for good. `root`: its spool, locked, when the parts lodge there; else -1. */
+enum q_outcome q_purge(struct q_store *store, const char *entry, int root, struct q_error *err);
+
+/* Keep an entry from being purged, or no longer; is it kept? */
+int q_keep(struct q_store *store, const char *entry, bool keep, struct q_error *err);
+bool q_kept(struct q_store *store, const char *entry);
+
 /* ---- what an operator accepted ---- */
 
 /* By what a file is known again. */

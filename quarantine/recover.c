@@ -291,10 +291,43 @@ static int recover_planless(struct txn *t, struct recovery *r, int why, struct q
 	return rc;
 }
 
+static int recover_parts(struct txn *t, struct recovery *r, struct q_error *err)
+{
+	int rc = txn_hold_parents(t, err);
+
+	if (rc)
+		return rc;
+	return t->plan->kind == PLAN_MOVE ? recover_move(t, r, err) : recover_restore(t, r, err);
+}
+
+static int recover_purge(struct txn *t, struct recovery *r, struct q_error *err)
+{
+	int rc = purge_finish(t, err);
+
+	if (!rc)
+		tell(r, "%s: finished; the entry is purged", t->plan->name);
+	return rc;
+}
+
+static int recover_drain(struct txn *t, struct recovery *r, struct q_error *err)
+{
+	bool forward;
+	int rc = drain_recover(t, &forward, err);
+
+	if (!rc)
+		tell(r, "%s: in the quarantine; its copy to the other file system is %s",
+		     t->plan->name, forward ? "finished" : "undone");
+	return rc;
+}
+
 static int recover_planned(struct txn *t, struct recovery *r, struct q_error *err)
 {
 	int root = -1, rc;
 
+	if (!t->plan->lodged && g_str_has_suffix(t->flying, Q_PURGING)) {
+		rc = txn_lodge_open(t, false, err); /* the spool, perhaps long gone, has no part in it */
+		return rc ? rc : recover_purge(t, r, err);
+	}
 	if (r->spool && !same_spool(r->spool, t->plan->spool))
 		return SKIPPED;
 	rc = open_spool(t, r, &root, err);
@@ -302,24 +335,35 @@ static int recover_planned(struct txn *t, struct recovery *r, struct q_error *er
 		rc = store_apart(t->store, t->root, t->plan->spool, err);
 	if (!rc)
 		rc = txn_lodge_open(t, false, err);
-	if (!rc)
-		rc = txn_hold_parents(t, err);
-	if (!rc)
-		rc = t->plan->kind == PLAN_MOVE ? recover_move(t, r, err) :
-						  recover_restore(t, r, err);
+	if (!rc && g_str_has_suffix(t->flying, Q_PURGING))
+		rc = recover_purge(t, r, err);
+	else if (!rc && g_str_has_suffix(t->flying, Q_DRAINING))
+		rc = recover_drain(t, r, err);
+	else if (!rc)
+		rc = recover_parts(t, r, err);
 	t->root = -1;
 	file_close(&root);
 	return rc;
 }
 
-/* A name that store.c or restore.c gives. */
+/* What is behind the entry's name in that of its transaction. */
+static const char *way_of(const char *flying)
+{
+	static const char *const ways[] = { Q_RETURNING, Q_DRAINING, Q_PURGING };
+
+	for (size_t i = 0; i < G_N_ELEMENTS(ways); i++)
+		if (g_str_has_suffix(flying, ways[i]))
+			return ways[i];
+	return "";
+}
+
+/* A name that we give. */
 static bool name_is_ours(const char *flying)
 {
 	char *name = g_strdup(flying);
 	bool ours;
 
-	if (g_str_has_suffix(name, Q_RETURNING))
-		name[strlen(name) - strlen(Q_RETURNING)] = '\0';
+	name[strlen(name) - strlen(way_of(name))] = '\0';
 	ours = store_name_valid(name);
 	g_free(name);
 	return ours;
@@ -356,7 +400,7 @@ static int recover_one(struct q_store *store, const char *flying, struct recover
 	if (rc == -ENOENT || rc == -EBADMSG) {
 		rc = recover_planless(&t, r, rc, err);
 	} else if (!rc) {
-		char *want = g_strconcat(t.plan->name, returning ? Q_RETURNING : "", NULL);
+		char *want = g_strconcat(t.plan->name, way_of(flying), NULL);
 
 		if (strcmp(want, flying) || (t.plan->kind == PLAN_RESTORE) != returning)
 			rc = q_fail(err, EBADMSG, "inflight/%s holds the plan of another entry",

@@ -40,7 +40,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static void say_first(void *arg, const char *line)
+void say_first(void *arg, const char *line)
 {
 	char *first = arg;
 
@@ -49,7 +49,7 @@ static void say_first(void *arg, const char *line)
 }
 
 /* The entry, its plan and its lock. */
-static int entry_open(struct txn *t, const char *entry, struct q_error *err)
+int txn_entry_open(struct txn *t, const char *entry, struct q_error *err)
 {
 	int rc;
 
@@ -69,7 +69,7 @@ static int entry_open(struct txn *t, const char *entry, struct q_error *err)
 
 /* The spool that the plan names must be the directory that the caller holds:
  * q_recover() would look there. */
-static int check_root(const struct txn *t, struct q_error *err)
+int txn_check_root(const struct txn *t, struct q_error *err)
 {
 	struct stat held, named;
 
@@ -109,7 +109,7 @@ static int sound_part(struct txn *t, struct plan_part *p, const json_t *manifest
 	return 0;
 }
 
-static int sound_all(struct txn *t, const json_t *manifest, struct q_error *err)
+int txn_sound_all(struct txn *t, const json_t *manifest, struct q_error *err)
 {
 	struct plan *plan = t->plan;
 	unsigned n = 0;
@@ -170,12 +170,12 @@ static int restore_prepare(struct txn *t, const char *entry, const char *to, str
 {
 	json_t *manifest = NULL;
 	struct stat st;
-	int rc = entry_open(t, entry, err);
+	int rc = txn_entry_open(t, entry, err);
 
 	if (!rc && txn_lock_dir(t->dir, t->store->entries, entry))
 		rc = q_fail(err, Q_EREFUSED, "another spoolck is at work on %s", entry);
 	if (!rc)
-		rc = check_root(t, err);
+		rc = txn_check_root(t, err);
 	if (!rc)
 		rc = store_apart(t->store, t->root, t->plan->spool, err);
 	if (!rc)
@@ -185,7 +185,7 @@ static int restore_prepare(struct txn *t, const char *entry, const char *to, str
 	if (!rc && t->lodge < 0)
 		rc = q_fail(err, Q_EREFUSED, "the directory with the parts of %s is gone", entry);
 	if (!rc)
-		rc = sound_all(t, manifest, err);
+		rc = txn_sound_all(t, manifest, err);
 	if (!rc && to)
 		rc = redirect(t, to, err);
 	if (!rc)
@@ -201,6 +201,20 @@ static int restore_prepare(struct txn *t, const char *entry, const char *to, str
 	}
 	json_decref(manifest);
 	return rc;
+}
+
+/* Do the parts lie on another file system than their places in the spool? Then they are copied into
+ * a lodge there first (drain.c). */
+static bool is_far(const struct txn *t)
+{
+	struct stat here, there;
+
+	if (t->plan->lodged || fstat(t->lodge, &here))
+		return false;
+	for (unsigned i = 0; i < t->plan->nparts; i++)
+		if (!fstat(t->plan->parts[i].dir, &there) && there.st_dev != here.st_dev)
+			return true;
+	return false;
 }
 
 /* PUBLISHED to RETURNING. */
@@ -278,33 +292,48 @@ enum q_outcome q_restore(struct q_store *store, const char *entry, int root, str
 	return q_restore_to(store, entry, root, NULL, err);
 }
 
-enum q_outcome q_restore_to(struct q_store *store, const char *entry, int root, const char *to,
-			    struct q_error *err)
+/* -EXDEV: nothing moved, the parts lie on another file system than their places in the spool. */
+static int restore_once(struct txn *t, const char *entry, const char *to, struct q_error *err)
 {
-	struct q_error ignored;
-	struct txn t;
-	int rc;
+	int rc = restore_prepare(t, entry, to, err);
 
-	if (!err)
-		err = &ignored;
-	err->text[0] = '\0';
-	txn_init(&t, store, root);
-	rc = restore_prepare(&t, entry, to, err);
+	if (!rc && is_far(t))
+		return -EXDEV;
 	if (!rc)
-		rc = restore_begin(&t, err);
-	for (unsigned i = rc ? 0 : t.plan->nparts; i-- > 0 && !rc;)
-		rc = txn_part_back(&t, &t.plan->parts[i], err);
+		rc = restore_begin(t, err);
+	for (unsigned i = rc ? 0 : t->plan->nparts; i-- > 0 && !rc;)
+		rc = txn_part_back(t, &t->plan->parts[i], err);
 	if (!rc) {
-		txn_remove(&t, err); /* the message is back; a leftover is a warning in err */
-	} else if (t.flying) {
-		int undone = restore_undo(&t, err);
+		txn_remove(t, err); /* the message is back; a leftover is a warning in err */
+	} else if (t->flying) {
+		int undone = restore_undo(t, err);
 
 		if (rc == -EEXIST)
 			rc = Q_EREFUSED;
 		if (undone)
 			rc = undone == Q_ESTALE || undone == Q_EREFUSED ? -EIO : undone;
 	}
-	txn_close(&t);
+	return rc;
+}
+
+enum q_outcome q_restore_to(struct q_store *store, const char *entry, int root, const char *to,
+			    struct q_error *err)
+{
+	struct q_error ignored;
+	struct txn t;
+	int rc = -EXDEV;
+
+	if (!err)
+		err = &ignored;
+	for (unsigned tries = 0; tries < 2 && rc == -EXDEV; tries++) {
+		err->text[0] = '\0';
+		rc = tries == 0 ? 0 : drain_back(store, entry, root, err);
+		if (rc)
+			break;
+		txn_init(&t, store, root);
+		rc = restore_once(&t, entry, to, err);
+		txn_close(&t);
+	}
 	return txn_outcome(rc);
 }
 
@@ -393,7 +422,7 @@ int q_verify(struct q_store *store, const char *entry, q_say *say, void *arg, st
 	int root = -1, rc;
 
 	txn_init(&t, store, -1);
-	rc = entry_open(&t, entry, &why);
+	rc = txn_entry_open(&t, entry, &why);
 	if (rc == -EBADMSG || (rc == -ENOENT && t.dir >= 0)) {
 		verify_say(&v, "%s", why.text);
 		rc = v.count;

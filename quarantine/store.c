@@ -262,7 +262,8 @@ static const char *name_id_field(const char *name)
 bool store_name_valid(const char *name)
 {
 	return strlen(name) <= Q_NAME_MAX && name_id_field(name) &&
-	       !g_str_has_suffix(name, Q_RETURNING);
+	       !g_str_has_suffix(name, Q_RETURNING) && !g_str_has_suffix(name, Q_DRAINING) &&
+	       !g_str_has_suffix(name, Q_PURGING);
 }
 
 /* Does the id field of the name say `want` (escaped), with or without "~N"? */

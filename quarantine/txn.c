@@ -25,9 +25,8 @@
  *  LODGED     I/N/plan; no planned part in the spool   forward: published
  *  PUBLISHED  E/N/                                     nothing to do
  *  RETURNING  I/N~restore/restore complete             see restore.c
- *  DRAINING   E/N/parts/ filling while the lodge in    (later) copies that are not proved are
- *             the spool is full                        removed; a lodge whose copies are all
- *                                                      proved is emptied
+ *  DRAINING   I/N~drain/                               see drain.c
+ *  (purged)   I/N~purge/                               forward: see purge.c
  *
  *  step                    what is on the disk before the step begins
  *  ----------------------  --------------------------------------------------------------
@@ -126,7 +125,21 @@ static int open_own_dir(int at, const char *name, int *fd_r, struct q_error *err
 	return rc;
 }
 
-static int lodge_in_spool(struct txn *t, bool create, struct q_error *err)
+/* HIDDEN alone; t->hidden stays -1 when it is not there. */
+int txn_hidden_open(struct txn *t, struct q_error *err)
+{
+	int parent = file_open_parent(t->root, t->plan->hidden), rc;
+
+	if (parent == -ENOENT)
+		return 0;
+	rc = parent < 0 ? q_fail(err, parent, "cannot open the directory above %s in the spool: %s",
+				 q_tail(t->plan->hidden), g_strerror(-parent)) :
+			  open_own_dir(parent, file_base(t->plan->hidden), &t->hidden, err);
+	file_close(&parent);
+	return rc == -ENOENT ? 0 : rc;
+}
+
+int txn_lodge_open_spool(struct txn *t, bool create, struct q_error *err)
 {
 	const char *base = file_base(t->plan->hidden);
 	int rc = 0;
@@ -161,12 +174,12 @@ int txn_lodge_open(struct txn *t, bool create, struct q_error *err)
 
 	if (!create && fstatat(t->dir, Q_DIR_PARTS, &st, AT_SYMLINK_NOFOLLOW) && errno == ENOENT) {
 		/* HIDDEN may be ours to remove, or somebody else's */
-		rc = t->plan->lodged ? lodge_in_spool(t, false, err) : 0;
+		rc = t->plan->lodged ? txn_lodge_open_spool(t, false, err) : 0;
 		file_close(&t->lodge);
 		return rc == -ENOENT || rc == -EPERM || rc == -ENOTDIR || rc == -ELOOP ? 0 : rc;
 	}
 	if (t->plan->lodged)
-		rc = lodge_in_spool(t, create, err);
+		rc = txn_lodge_open_spool(t, create, err);
 	if (!rc && create)
 		rc = make_dir(t->dir, Q_DIR_PARTS, err);
 	if (!rc && !t->plan->lodged)
@@ -371,7 +384,8 @@ static int remove_papers(struct txn *t, struct q_error *err)
 {
 	/* the file by which the state is known goes last */
 	static const char *const papers[] = {
-		Q_FILE_SUMMARY, Q_FILE_MANIFEST, Q_FILE_PLAN, Q_FILE_RETURN,
+		Q_FILE_KEEP, Q_FILE_MANIFEST_NEW, Q_FILE_SUMMARY, Q_FILE_MANIFEST, Q_FILE_NEXT,
+		Q_FILE_PLAN, Q_FILE_RETURN,
 	};
 
 	for (size_t i = 0; i < G_N_ELEMENTS(papers); i++)
@@ -557,12 +571,16 @@ static int store_is_near(const struct txn *t)
 
 static bool name_is_used(const struct q_store *store, const char *name)
 {
+	static const char *const ways[] = { Q_RETURNING, Q_DRAINING, Q_PURGING };
 	struct stat st;
-	char *returning = g_strconcat(name, Q_RETURNING, NULL);
-	bool used = !fstatat(store->entries, name, &st, AT_SYMLINK_NOFOLLOW) ||
-		    !fstatat(store->inflight, returning, &st, AT_SYMLINK_NOFOLLOW);
+	bool used = !fstatat(store->entries, name, &st, AT_SYMLINK_NOFOLLOW);
 
-	g_free(returning);
+	for (size_t i = 0; i < G_N_ELEMENTS(ways) && !used; i++) {
+		char *flying = g_strconcat(name, ways[i], NULL);
+
+		used = !fstatat(store->inflight, flying, &st, AT_SYMLINK_NOFOLLOW);
+		g_free(flying);
+	}
 	return used;
 }
 

@@ -19,6 +19,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -97,6 +98,19 @@ static unsigned neighbours(const struct spool *spool, const struct outcome *o,
 	return count;
 }
 
+/* Does this id carry the number of the file's inode? Servers write it in decimal (qmail) or in hex of either
+ * case (Postfix, Courier); the long ids of Postfix, whose server does not compare them, in neither. */
+static bool inode_in_name(const struct spool *spool, const struct outcome *o)
+{
+	g_autofree char *decimal = g_strdup_printf("%" PRIu64, o->facts.ino);
+	g_autofree char *upper = g_strdup_printf("%" PRIX64, o->facts.ino);
+	g_autofree char *lower = g_strdup_printf("%" PRIx64, o->facts.ino);
+
+	return spool->format->inode_in_name &&
+	       (strstr(o->path, decimal) != NULL || strstr(o->path, upper) != NULL ||
+		strstr(o->path, lower) != NULL);
+}
+
 enum q_outcome act_move(const struct spool *spool, struct q_store *store, struct outcome *o,
 			const char *reason, json_t *findings, json_t *envelope,
 			struct q_error *err)
@@ -106,7 +120,7 @@ enum q_outcome act_move(const struct spool *spool, struct q_store *store, struct
 	struct q_part parts[1 + MOVE_PARTS];
 	struct q_message m = {
 		.root = spool->root, .spool = spool->path, .format = spool->format->name,
-		.hidden = spool->format->hidden, .inode_in_name = spool->format->inode_in_name,
+		.hidden = spool->format->hidden, .inode_in_name = inode_in_name(spool, o),
 		.id = o->id, .id_len = strlen(o->id), .parts = parts, .reason = reason,
 		.findings = findings, .envelope = envelope,
 	};
@@ -204,6 +218,55 @@ void act_recover(struct scan *scan)
 	q_store_close(store);
 }
 
+static bool has_inode_in_name(struct q_store *store, const char *entry)
+{
+	json_t *manifest;
+	bool yes = true;
+
+	if (q_manifest(store, entry, &manifest, NULL) == 0) {
+		yes = json_is_true(json_object_get(manifest, "inode_in_name"));
+		json_decref(manifest);
+	}
+	return yes;
+}
+
+/* The second half of a move, when the store is on another file system: what lodges in the spool is
+ * copied there. What cannot be stays where it is, which is as safe. */
+static void drain(struct scan *scan, struct q_store *store)
+{
+	const struct spool *s = scan->spool;
+	g_auto(GStrv) names = NULL;
+	struct q_error err = { "" };
+
+	if (s->format->hidden == NULL ||
+	    q_lodged(store, s->root, s->format->hidden, &names, &err) < 0)
+		return;
+	for (char **name = names; *name != NULL && !scan_cancelled; name++) {
+		if (scan->options->deadline != 0 && g_get_monotonic_time() > scan->options->deadline)
+			return;
+		if (has_inode_in_name(store, *name))
+			continue;
+		if (q_drain(store, *name, s->root, &err) != Q_MOVED)
+			g_ptr_array_add(scan->notes, g_strdup_printf(
+				"%s stays in %s/%s: %s.", *name, s->path, s->format->hidden, err.text));
+	}
+}
+
+/* Nothing is planned; perhaps an earlier run left something in a lodge. */
+static void act_idle(struct scan *scan)
+{
+	struct q_store *store;
+
+	if (scan->options->policy == MOVE_NOTHING || scan->spool->network ||
+	    q_store_open(scan->options->store, false, &store, NULL) < 0)
+		return;
+	if (q_lock(scan->spool->root, 0, NULL) == 0) {
+		drain(scan, store);
+		q_unlock(scan->spool->root);
+	}
+	q_store_close(store);
+}
+
 void act(struct scan *scan)
 {
 	struct q_error err = { "" };
@@ -213,8 +276,10 @@ void act(struct scan *scan)
 
 	for (guint i = 0; i < scan->outcomes->len; i++)
 		planned |= ((struct outcome *)scan->outcomes->pdata[i])->action == ACTION_PLANNED;
-	if (!planned)
+	if (!planned) {
+		act_idle(scan);
 		return;
+	}
 	if (q_store_open(scan->options->store, true, &store, &err) < 0 ||
 	    q_lock(root, LOCK_WAIT_MS, &err) < 0) {
 		all_failed(scan, err.text);
@@ -227,6 +292,7 @@ void act(struct scan *scan)
 		if (o->action == ACTION_PLANNED)
 			move_one(scan, store, o);
 	}
+	drain(scan, store);
 	q_unlock(root);
 	q_store_close(store);
 }

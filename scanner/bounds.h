@@ -61,7 +61,11 @@
 #define LANES_MAX 16
 
 /* Hash directories are followed this deep at most. */
-#define DEPTH_MAX 8
+#define DEPTH_MAX 10
+
+/* ... and a message that moved on is looked for this deep, or as deep as it was listed: a
+ * busy server delivers thousands while we look, and each costs a search. */
+#define DEPTH_USUAL 2
 
 /* Files that one move takes besides the message's own: q_move() has room for 64. */
 #define MOVE_PARTS 63

@@ -2,8 +2,8 @@
  * command_quarantine.c - `spoolck quarantine VERB`: options, and what the verbs share
  *
  * Words in, calls to quarantine/ and sentences out. The verbs are in
- * command_quarantine_look.c (list, show, verify) and command_quarantine_move.c (add, accept, restore,
- * recover). Whatever touches a spool holds its lock, and finishes earlier interrupted moves first.
+ * command_quarantine_look.c (list, show, verify), command_quarantine_move.c (add, accept, restore,
+ * recover) and command_quarantine_purge.c (purge, keep). Whatever touches a spool holds its lock, and finishes earlier interrupted moves first.
  */
 #include "config.h"
 
@@ -213,7 +213,8 @@ static const struct {
 	{ "list", quarantine_list },	   { "show", quarantine_show },
 	{ "add", quarantine_add },	   { "restore", quarantine_restore },
 	{ "accept", quarantine_accept },   { "verify", quarantine_verify },
-	{ "recover", quarantine_recover },
+	{ "recover", quarantine_recover }, { "purge", quarantine_purge },
+	{ "keep", quarantine_keep },
 };
 
 /* "list, show, add": for sentences. */
@@ -245,6 +246,9 @@ int command_quarantine(char **argv)
 		{ "sender", 0, 0, G_OPTION_ARG_STRING, &qo.sender, "Only from this sender", "ADDRESS" },
 		{ "older-than", 0, 0, G_OPTION_ARG_STRING, &qo.older_than,
 		  "Only what was moved before this time (30d, 12h)", "TIME" },
+		{ "keep-free", 0, 0, G_OPTION_ARG_STRING, &qo.keep_free,
+		  "purge: the oldest, until so much is free (500M, 2G, 10%)", "SIZE" },
+		{ "yes", 0, 0, G_OPTION_ARG_NONE, &qo.yes, "purge: do not ask", NULL },
 		G_OPTION_ENTRY_NULL
 	};
 	g_autofree char *names = verb_names("|");

@@ -59,5 +59,7 @@ int quarantine_add(char **words);
 int quarantine_accept(char **words);
 int quarantine_restore(char **words);
 int quarantine_recover(char **words);
+int quarantine_purge(char **words);
+int quarantine_keep(char **words);
 
 #endif

@@ -109,7 +109,9 @@ static void put_head(const struct scan *scan, const struct outcome *o)
 
 	fputs(on(BOLD), stdout);
 	put_string(o->id != NULL ? o->id : o->path);
-	printf("%s  %s", on(PLAIN), scan->spool->format->places[o->place].name);
+	fputs(on(PLAIN), stdout);
+	if (o->id != NULL)
+		printf("  %s", scan->spool->format->places[o->place].name);
 	if (r != NULL && r->has_sender) {
 		uint64_t n = r->recipients + r->recipients_done;
 

@@ -598,8 +598,26 @@ static gint by_rank(gconstpointer a, gconstpointer b)
 	return diff != 0 ? diff : strcmp(x->path, y->path);
 }
 
+/* Directories that have to be there. */
+static void check_places(struct work *w)
+{
+	const struct format *f = w->scan->spool->format;
+
+	for (unsigned p = 0; p < f->nplaces; p++) {
+		struct report r;
+		struct stat st;
+
+		if (!f->places[p].required || stat_beneath(w->scan->spool, f->places[p].name, &st))
+			continue;
+		report_reset(&r);
+		report_add(&r, F_SPOOL_PLACE_MISSING, 0, 0, 0);
+		about_spool(w, p, f->places[p].name, &r);
+	}
+}
+
 static void examine(struct work *w)
 {
+	check_places(w);
 	walk_messages(w);
 	if (!w->scan->cut_short) /* while the lanes are busy with the last messages */
 		walk_companions(w);

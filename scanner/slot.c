@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/param.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -174,6 +175,7 @@ static int find_again(struct slot *s, const struct slot_source *src, const char 
 {
 	const struct format *format = src->config->format;
 	unsigned reach = 1u << s->place;
+	unsigned usual = src->depth > DEPTH_USUAL ? src->depth : DEPTH_USUAL;
 	char path[PATH_MAX];
 
 	for (unsigned i = 0; i < format->nplaces; i++)
@@ -182,7 +184,7 @@ static int find_again(struct slot *s, const struct slot_source *src, const char 
 				reach |= format->places[p].next;
 	for (unsigned round = 0; round < 2; round++)
 		for (unsigned p = 0; p < format->nplaces; p++)
-			for (unsigned d = 0; d <= format->places[p].depth_max; d++) {
+			for (unsigned d = 0; d <= MIN(format->places[p].depth_max, usual); d++) {
 				int fd;
 
 				if ((reach & 1u << p) == 0 ||

@@ -3,7 +3,7 @@
  *
  *     driver setup STATE SPOOL STORE PICTURE   make a spool with one message of three parts, in
  *                                              a state, and note what the whole spool looks like
- *     driver move|restore|recover SPOOL STORE PICTURE
+ *     driver move|restore|drain|purge|recover SPOOL STORE PICTURE
  *                                              one action, between two sched_yield() calls that
  *                                              kill.t finds in the trace; exit 32 and more
  *     driver check SPOOL STORE PICTURE VERB STATUS
@@ -11,8 +11,9 @@
  *                                              message exactly in one place, with every byte and
  *                                              attribute, and nothing left over?
  *
- * States: plain; moved; half-move, half-restore (some parts lodged, papers in
- * inflight/); changed (half moved, and the rest not the planned file any more).
+ * States: plain; moved; drained (moved, and copied to the store on the other file system); half-move,
+ * half-restore (some parts lodged, papers in inflight/); changed (half moved, and the rest not the
+ * planned file any more). SPOOLCK_CRASH_COPIED: a copy counts as the same file, whatever its inode.
  *
  * Exit 0, or 1 with a line "VIOLATION ..." on standard output.
  */
@@ -67,7 +68,8 @@ static void picture_file(GString *s, const char *path, const struct stat *st)
 	ssize_t n = read(fd, buf, sizeof buf), len = flistxattr(fd, list, sizeof list);
 
 	need(fd >= 0 && n >= 0, path);
-	g_string_append_printf(s, " ino %lu links %lu a %lld.%09ld m %lld.%09ld ", st->st_ino,
+	g_string_append_printf(s, " ino %lu links %lu a %lld.%09ld m %lld.%09ld ",
+			       getenv("SPOOLCK_CRASH_COPIED") ? 0 : st->st_ino,
 			       st->st_nlink, (long long)st->st_atim.tv_sec, st->st_atim.tv_nsec,
 			       (long long)st->st_mtim.tv_sec, st->st_mtim.tv_nsec);
 	for (ssize_t i = 0; i < n; i++)
@@ -213,6 +215,19 @@ static enum q_outcome do_restore(struct q_store *s, int root)
 	return o;
 }
 
+static enum q_outcome do_entry(struct q_store *s, int root, bool drain)
+{
+	enum q_outcome o;
+	char *entry;
+
+	need(!q_find(s, ID, &entry, &err), "find");
+	sched_yield();
+	o = drain ? q_drain(s, entry, root, &err) : q_purge(s, entry, root, &err);
+	sched_yield();
+	free(entry);
+	return o;
+}
+
 /* What came of it goes into the exit status; nothing is judged here, where
  * calls may still fail on purpose. */
 enum { ACTED = 32, POINTED_AT_RECOVER = 4, SAID_SOMETHING = 8 };
@@ -231,6 +246,8 @@ static int action(const char *verb)
 		need((o == Q_MOVED) == (entry != NULL), "the entry's name");
 	} else if (!strcmp(verb, "restore")) {
 		o = do_restore(s, root);
+	} else if (!strcmp(verb, "drain") || !strcmp(verb, "purge")) {
+		o = do_entry(s, root, verb[0] == 'd');
 	} else {
 		sched_yield();
 		o = q_recover(s, spool, NULL, NULL, &err) < 0 ? Q_FAILED : Q_MOVED;
@@ -246,10 +263,15 @@ static int action(const char *verb)
 static void judge(const char *verb, int status)
 {
 	enum q_outcome o = (enum q_outcome)(status & 3);
-	bool move = !strcmp(verb, "move");
+	bool move = !strcmp(verb, "move"), purge = !strcmp(verb, "purge");
 
-	if (status < ACTED || !strcmp(verb, "recover"))
+	if (status < ACTED || g_str_has_prefix(verb, "recover"))
 		return;
+	if (o == Q_MOVED && (purge || !strcmp(verb, "drain"))) {
+		need(store_dir_is_empty("inflight"), "a leftover after an action that was done");
+		need(store_dir_is_empty("entries") == purge, "the entries after it");
+		return;
+	}
 	if (o == Q_MOVED) {
 		need(!move || (!spool_has(paths[0]) && !spool_has(paths[1])), "said moved, is not");
 		need(move || (status & SAID_SOMETHING) || picture_agrees(), "said restored, is not");
@@ -351,7 +373,9 @@ static int setup(const char *state)
 	if (!strcmp(state, "plain"))
 		return 0;
 	need(do_move(s, open_root(), &entry) == Q_MOVED, "setup");
-	if (!strcmp(state, "moved"))
+	if (!strcmp(state, "drained"))
+		need(q_drain(s, entry, open_root(), &err) == Q_MOVED, "setup drain");
+	if (!strcmp(state, "moved") || !strcmp(state, "drained"))
 		return 0;
 	unpublish(entry, returning);
 	if (!strcmp(state, "changed")) {
@@ -384,7 +408,17 @@ static int setup(const char *state)
 
 /* ---- check ---- */
 
-static int check(void)
+/* A message that was purged is nowhere, and nothing of it is. */
+static int check_purged(void)
+{
+	need(store_dir_is_empty("entries"), "half purged");
+	need(!spool_has(paths[0]) && !spool_has(paths[1]) && !spool_has(paths[2]), "half purged");
+	need(!spool_has(".spoolck"), "a lodge is left");
+	puts("purged");
+	return 0;
+}
+
+static int check(const char *verb)
 {
 	struct q_store *s = open_store();
 	int root = open_root(), n;
@@ -399,6 +433,8 @@ static int check(void)
 	need(spool_has(HEALTHY), "the healthy message");
 	need(!q_entries(s, &names, &err), "list");
 	here = spool_has(paths[0]);
+	if (strstr(verb, "purge") && g_strv_length(names) == 0)
+		return check_purged();
 	need(spool_has(paths[1]) == here && spool_has(paths[2]) == here, "half a message");
 	need(g_strv_length(names) == (here ? 0u : 1u), "not exactly one place");
 	if (!here) {
@@ -428,5 +464,5 @@ int main(int argc, char **argv)
 	if (!checking)
 		return action(argv[1]);
 	judge(argv[5], atoi(argv[6]));
-	return check();
+	return check(argv[5]);
 }

@@ -204,7 +204,7 @@ sub deadly {
         $lab->stop;
         # A purge at start is smtpd's own business.
         my @entries = map { $_->{entry} // () } @{ $scan->{messages} };
-        my $back = spoolck('quarantine', @store, 'restore', @entries);
+        my $back = spoolck('quarantine', @store, 'restore', '--force', @entries);
         is(exit_bits($back), '2', 'it can be restored') or diag $back->{err};
         my ($a, $b) = map { my $s = $_; +{ map { $_ => $s->{$_} } grep { /^queue/ } keys %$s } } $before, snapshot($spool);
         same_tree($a, $b, 'all as before');

@@ -42,6 +42,7 @@ struct fix {
 
 static GPtrArray *pic_lines;
 static size_t pic_skip;
+static bool pic_copied; /* of a copy: inodes differ */
 
 static void pic_xattrs(GString *s, const char *path)
 {
@@ -69,7 +70,7 @@ static int pic_one(const char *path, const struct stat *st, int type, struct FTW
 
 		g_assert_true(g_file_get_contents(path, &data, &len, NULL));
 		hex = g_compute_checksum_for_data(G_CHECKSUM_SHA256, (guchar *)data, len);
-		g_string_append_printf(s, " %lu %zu %lld.%09ld %s", st->st_ino, len,
+		g_string_append_printf(s, " %lu %zu %lld.%09ld %s", pic_copied ? 0 : st->st_ino, len,
 				       (long long)st->st_mtim.tv_sec, st->st_mtim.tv_nsec, hex);
 		g_free(hex);
 		g_free(data);
@@ -422,6 +423,198 @@ static void two_file_systems(void)
 		g_free(hidden);
 	}
 	fix_down(&f, NULL);
+}
+
+/* The parts' blocks, to see whether holes stayed holes. */
+static long blocks_of(const struct fix *f, const char *path)
+{
+	struct stat st;
+	char *full = at(f, path);
+
+	g_assert_cmpint(lstat(full, &st), ==, 0);
+	g_free(full);
+	return st.st_blocks;
+}
+
+/* A message that is harder to copy: a sparse file, an ACL, odd modes. */
+static void make_rich(struct fix *f)
+{
+	static const unsigned char acl[] = { /* u::rw- u:1234:r-- g::r-- m::r-- o::--- */
+		2, 0, 0, 0, 1, 0, 6, 0, 255, 255, 255, 255, 2, 0, 4, 0, 0xd2, 4, 0, 0,
+		4, 0, 4, 0, 255, 255, 255, 255, 16, 0, 4, 0, 255, 255, 255, 255,
+		32, 0, 0, 0, 255, 255, 255, 255 };
+	struct timespec ts[2] = { { 1600000000, 1 }, { 5000000000, 999999999 } };
+	char *data = at(f, "spool/input/" ID "-D"), *log = at(f, "spool/defer/4/" ID);
+	int fd = open(data, O_WRONLY);
+
+	g_assert_cmpint(pwrite(fd, "x", 1, 3 << 20), ==, 1);
+	g_assert_cmpint(ftruncate(fd, 9 << 20), ==, 0);
+	close(fd);
+	g_assert_cmpint(chmod(data, 06755), ==, 0);
+	g_assert_cmpint(lsetxattr(log, "system.posix_acl_access", acl, sizeof acl, 0), ==, 0);
+	g_assert_cmpint(utimensat(AT_FDCWD, log, ts, 0), ==, 0);
+	g_free(data);
+	g_free(log);
+	json_decref(f->m.findings);
+	json_decref(f->m.envelope);
+	describe(f);
+	g_free(f->before);
+	f->before = picture(f->spool);
+}
+
+static char *state_of(struct fix *f, const char *entry)
+{
+	json_t *j;
+	char *state;
+
+	g_assert_cmpint(q_manifest(f->store, entry, &j, &f->err), ==, 0);
+	state = g_strdup(json_string_value(json_object_get(j, "state")));
+	json_decref(j);
+	return state;
+}
+
+static void assert_state(struct fix *f, const char *entry, const char *want)
+{
+	char *state = state_of(f, entry);
+
+	g_assert_cmpstr(state, ==, want);
+	g_free(state);
+}
+
+/* From the lodge to the store, verified, and back into the spool. */
+static void drain(void)
+{
+	struct fix f;
+	char *entry, **names, *parts;
+
+	if (!have_ns) {
+		g_test_skip("needs root and a mount namespace");
+		return;
+	}
+	pic_copied = true;
+	fix_up_at(&f, "tmpfs");
+	make_rich(&f);
+	entry = move_ok(&f);
+	g_assert_cmpint(q_lodged(f.store, f.root, ".spoolck", &names, &f.err), ==, 0);
+	g_assert_cmpstr(names[0], ==, entry);
+	g_strfreev(names);
+	for (int i = 0; i < 2; i++) { /* the second time there is nothing to do */
+		g_assert_cmpint(q_drain(f.store, entry, f.root, &f.err), ==, Q_MOVED);
+		g_assert_cmpstr(f.err.text, ==, "");
+		assert_state(&f, entry, "stored");
+		g_assert_false(is_there(&f, "spool/.spoolck"));
+		g_assert_cmpint(q_verify(f.store, entry, NULL, NULL, &f.err), ==, 0);
+		g_assert_cmpuint(count_in(f.store_path, "inflight"), ==, 0);
+	}
+	parts = g_strdup_printf("store/entries/%s/parts/02-" ID "-D", entry);
+	g_assert_cmpint(blocks_of(&f, parts), <, 256);
+	g_free(parts);
+	restore_ok(&f, entry);
+	g_assert_cmpint(blocks_of(&f, "spool/input/" ID "-D"), <, 256);
+	free(entry);
+	fix_down(&f, NULL);
+	pic_copied = false;
+}
+
+static void expect_not_drained(struct fix *f, const char *entry, const char *why)
+{
+	g_assert_cmpint(q_drain(f->store, entry, f->root, &f->err), ==, Q_REFUSED);
+	g_assert_nonnull(strstr(f->err.text, why));
+	assert_state(f, entry, "lodged");
+	g_assert_cmpint(q_verify(f->store, entry, NULL, NULL, &f->err), ==, 0);
+	g_assert_cmpuint(count_in(f->store_path, "inflight"), ==, 0);
+}
+
+/* What a copy cannot keep stays in the lodge, and comes back from there. */
+static void drain_refused(void)
+{
+	struct fix f;
+	char *entry, *small, *path;
+
+	if (!have_ns) {
+		g_test_skip("needs root and a mount namespace");
+		return;
+	}
+	fix_up_at(&f, "tmpfs");
+	f.m.inode_in_name = true;
+	entry = move_ok(&f);
+	expect_not_drained(&f, entry, "contains its inode");
+	restore_ok(&f, entry);
+	free(entry);
+
+	/* a second name */
+	json_decref(f.m.findings);
+	json_decref(f.m.envelope);
+	describe(&f);
+	entry = move_ok(&f);
+	path = g_strdup_printf("%s/.spoolck/%s/02-" ID "-D", f.spool, entry);
+	small = at(&f, "spool/other");
+	g_assert_cmpint(link(path, small), ==, 0);
+	expect_not_drained(&f, entry, "2 names");
+	g_assert_cmpint(unlink(small), ==, 0);
+	g_free(small);
+	/* damaged in the lodge */
+	g_assert_cmpint(truncate(path, 3), ==, 0);
+	g_assert_cmpint(q_drain(f.store, entry, f.root, &f.err), ==, Q_REFUSED);
+	g_assert_nonnull(strstr(f.err.text, "damaged"));
+	g_free(path);
+	free(entry);
+	fix_down(&f, NULL);
+}
+
+/* A drained entry whose device number says that the spool is near: a bind mount. */
+static void drain_bind(void)
+{
+	struct fix f;
+	char *entry;
+
+	if (!have_ns) {
+		g_test_skip("needs root and a mount namespace");
+		return;
+	}
+	pic_copied = true;
+	fix_up_at(&f, NULL);
+	g_assert_cmpint(mount(f.spool, f.spool, NULL, MS_BIND, NULL), ==, 0);
+	close(f.root);
+	f.m.root = f.root = open(f.spool, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	entry = move_ok(&f);
+	g_assert_cmpint(q_drain(f.store, entry, f.root, &f.err), ==, Q_MOVED);
+	assert_state(&f, entry, "stored");
+	restore_ok(&f, entry);
+	free(entry);
+	fix_down(&f, NULL);
+	pic_copied = false;
+}
+
+/* Purge, with and without a lodge; keep. */
+static void purge(void)
+{
+	for (int far = 0; far < 2; far++) {
+		struct fix f;
+		char *entry;
+
+		if (far && !have_ns) {
+			g_test_skip("needs root and a mount namespace");
+			return;
+		}
+		fix_up_at(&f, far ? "tmpfs" : NULL);
+		entry = move_ok(&f);
+		g_assert_false(q_kept(f.store, entry));
+		g_assert_cmpint(q_keep(f.store, entry, true, &f.err), ==, 0);
+		g_assert_cmpint(q_keep(f.store, entry, true, &f.err), ==, 0);
+		g_assert_true(q_kept(f.store, entry));
+		g_assert_cmpint(q_purge(f.store, entry, f.root, &f.err), ==, Q_REFUSED);
+		g_assert_cmpint(q_keep(f.store, entry, false, &f.err), ==, 0);
+		g_assert_cmpint(q_purge(f.store, entry, -1, &f.err), ==, far ? Q_REFUSED : Q_MOVED);
+		if (far)
+			g_assert_cmpint(q_purge(f.store, entry, f.root, &f.err), ==, Q_MOVED);
+		g_assert_cmpuint(count_in(f.store_path, "entries"), ==, 0);
+		assert_no_leftover(&f);
+		g_assert_true(is_there(&f, "spool/deferred/4/4HEALTHY"));
+		g_assert_cmpint(q_purge(f.store, entry, f.root, &f.err), ==, Q_FAILED);
+		free(entry);
+		fix_down(&f, NULL);
+	}
 }
 
 /* A bind mount: equal device numbers, yet rename says EXDEV. */
@@ -1404,6 +1597,10 @@ int main(int argc, char **argv)
 	T("manifest", manifest);
 	g_test_add_func("/quarantine/two-file-systems", two_file_systems);
 	g_test_add_func("/quarantine/bind-mount", bind_mount);
+	g_test_add_func("/quarantine/drain", drain);
+	g_test_add_func("/quarantine/drain-refused", drain_refused);
+	g_test_add_func("/quarantine/drain-bind-mount", drain_bind);
+	g_test_add_func("/quarantine/purge", purge);
 	T("changed-content", changed_content);
 	T("swapped-file", swapped_file);
 	T("swapped-directory", swapped_directory);

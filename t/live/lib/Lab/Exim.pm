@@ -273,8 +273,10 @@ sub judge_one {
     my ($spool, $id) = @_;
     system 'rm', '-rf', "$spool/log", "$spool/db", "$spool/msglog";
     new_spool($spool);
+    my $journal = -e "$spool/input/$id-J";
     my ($list, $out) = exim($spool, '', '-bp');
     my ($status, $said) = exim($spool, '', '-DHELD=1', '-M', $id);
+    ($list, $out) = exim($spool, '', '-bp') if $journal;    # it is in -H now
     my $log = join '', map { -e ? slurp($_) : () } "$spool/log/mainlog", "$spool/log/paniclog";
     my @tried = sort map { s/\s.*//r } $log =~ /^\S+ \S+ (?:\S+ )*?\Q$id\E == (.*?) (?:R=|defer|<)/mg;
     my $word = $list & 127 || $out =~ /bad memory allocation/ ? 'crash'

@@ -21,7 +21,7 @@ sub lines_of {
         my $text = substr $h, $pos, $end - $pos;
         my $next = $end + 1;
         $next += $1 + 1 if @lines >= 4 && $phase eq 'options' && $text =~ /^-{1,2}acl[cm] \S+ (\d+)$/;
-        my $kind = @lines < 4 ? (qw(id user sender time))[@lines] : $phase eq 'options' && $text =~ /^-/ ? 'option'
+        my $kind = @lines < 4 ? (qw(id user sender time))[ scalar @lines ] : $phase eq 'options' && $text =~ /^-/ ? 'option'
             : $phase eq 'options' ? 'tree' : $phase eq 'tree' && $text =~ /^\d+$/ ? 'count' : $phase eq 'tree' ? 'tree'
             : $text eq '' ? 'blank' : 'recipient';
         $phase = 'tree' if $kind eq 'tree';

@@ -44,8 +44,16 @@ sub users {
     my ($lab) = @_;
     my $passwd = slurp("$lab->{root}/etc/passwd");
     $passwd =~ s/^(?:carol|dave):.*\n//mg;
-    spew("$lab->{root}/etc/passwd", $passwd . "carol:x:1001:1001:Carol:/tmp:/bin/sh\ndave:x:1002:1002:Dave:/tmp:/bin/sh\n");
-    spew("$lab->{root}/etc/aliases", "team: carol, dave, tmp-team\@example.net, perm-team\@example.net\nbox: carol\n");
+    my $uid = 1001;
+    for my $user (qw(carol dave)) {
+        # The homes lie in the lab's own /etc; a home with the sticky bit defers all mail.
+        mkdir "$lab->{root}/etc/home-$user", 0755;
+        chown $uid, $uid, "$lab->{root}/etc/home-$user";
+        $passwd .= "$user:x:$uid:$uid:$user:/etc/home-$user:/bin/sh\n";
+        $uid++;
+    }
+    spew("$lab->{root}/etc/passwd", $passwd);
+    spew("$lab->{root}/etc/aliases", "team: carol, dave, tmp-team\@example.net, perm-team\@example.net\nbox: carol\npipe: \"|exit 75\"\n");
 }
 
 my @senders = ('alice@example.org', '', 'list-owner+bounce=1@example.org', 'o-connor@example.org',
@@ -108,7 +116,7 @@ sub feed {
 sub recipient {
     my ($rnd, $n) = @_;
     my @kind = ("tmp$n\@example.net", "tmp$n\@example.net", "tmp-" . 'u' x 50 . "$n\@example.net", "perm$n\@example.net",
-        'carol@lab.test', 'dave+tag@lab.test', 'team@lab.test', 'box@false.test', "tmp$n\@masked.test",
+        'carol@lab.test', 'dave+tag@lab.test', 'team@lab.test', 'box@false.test', 'pipe@lab.test', "tmp$n\@masked.test",
         "tmp$n\@" . 'd' x 60 . '.example.net');
     my $to = $kind[$rnd->(scalar @kind)];
     my @opt = ('', '', '', 'NOTIFY=NEVER', 'NOTIFY=SUCCESS,FAILURE,DELAY', 'NOTIFY=DELAY', "ORCPT=rfc822;orig$n\@example.net");

@@ -49,6 +49,7 @@ sub put_envelope {
     spew("$dir/$evpid", $envelope);
     my @paths = ("$dir/message", "$dir/$evpid");
     chmod 0600, @paths;
+    utime time - 600, time - 600, @paths;
     chown $uid, 0, $bucket, $dir, @paths;
     return $evpid;
 }

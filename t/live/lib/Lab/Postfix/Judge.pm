@@ -169,8 +169,8 @@ sub read_log {
     my ($s) = @_;
     my $n = 0;
     for my $line ($s->{lab}->new_log_lines) {
-        $n++;
         my ($daemon, $pid, $text) = $line =~ m{ postfix/([\w/-]+)\[(\d+)\]: (.*)} or next;
+        $n++ unless $daemon eq 'pickup' && $text =~ /cannot open file|you may have to chmod/;
         if ($daemon eq 'pickup' && $text =~ /^([0-9A-F]+): uid=(\d+) from=<.*?>(?: orig_id=(\w+))?/) {
             my $item = $3 ? $s->{by_id}{$3} : $s->{by_uid}{$2};
             if ($item) { $item->{ids}{$1} = 1; $item->{new_id} = $1; $s->{by_id}{$1} = $item }
@@ -252,6 +252,7 @@ sub run_batch {
         blame($s, shift @{ $s->{died} }) while @{ $s->{died} || [] };
         my @left = map { $s->{lab}->list($_) } qw(incoming active maildrop);
         my $now = join ' ', sort @left;
+        # (pickup complains about a file it cannot open for ever: not news.)
         if ($news || $now ne $state) { ($quiet_since, $state) = (time, $now) }
         my @waiting = grep { my $i = $s->{by_id}{$_}; !($i && ($i->{inert} || $i->{unreadable})) } @left;
         # Files that nobody will ever touch are not waited for, nor those whose verdict is known: the
@@ -388,7 +389,8 @@ sub judge_lane {
         my @items;
         for my $row (@some) {
             my $item = inject($lab, $damaged, $row, 'hold', ++$seq);
-            $item->{inert} = 1 if ((stat $lab->spool . "/hold/$item->{id}")[2] & 0700) != 0700;
+            my $mode = (stat $lab->spool . "/hold/$item->{id}")[2];
+            $item->{inert} = 1 if ($mode & 0700) != 0700 || $item->{drop} && !$row->{requeued} && !($mode & 04);
             $s->{by_id}{ $item->{id} } = $item;
             $s->{by_uid}{ $item->{uid} } = $item if $item->{drop} && !$row->{requeued};
             push @items, $item;

@@ -1,0 +1,254 @@
+/*
+ * command_quarantine_purge.c - `spoolck quarantine purge|keep`
+ *
+ * Purge is the one verb that removes mail: it says what it is going to remove, asks on a
+ * terminal and needs --yes elsewhere, and the log keeps what is gone.
+ */
+#include "config.h"
+
+#include "command_quarantine.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/statvfs.h>
+#include <time.h>
+#include <unistd.h>
+
+/* One entry that is to go. */
+struct doomed {
+	char *entry;
+	json_t *manifest;
+	gint64 bytes;
+};
+
+static void doomed_free(struct doomed *d)
+{
+	g_free(d->entry);
+	json_decref(d->manifest);
+	g_free(d);
+}
+
+static gint64 size_of(const json_t *manifest)
+{
+	const json_t *p;
+	gint64 sum = 0;
+	size_t i;
+
+	json_array_foreach(json_object_get(manifest, "parts"), i, p)
+		sum += json_integer_value(json_object_get(p, "size"));
+	return sum;
+}
+
+static void doom(GPtrArray *list, const char *entry, json_t *manifest)
+{
+	struct doomed *d = g_new0(struct doomed, 1);
+
+	d->entry = g_strdup(entry);
+	d->manifest = manifest;
+	d->bytes = size_of(manifest);
+	g_ptr_array_add(list, d);
+}
+
+/* "500M", "2G", "10%" of the store's file system: bytes, or -1. */
+static gint64 amount(const char *text)
+{
+	char *end;
+	double n = g_ascii_strtod(text, &end);
+	struct statvfs fs;
+
+	if (end == text || n < 0 || n > 1e15)
+		return -1;
+	if (strcmp(end, "%") == 0)
+		return statvfs(qo.common.store, &fs) < 0 || n > 100 ? -1 :
+			(gint64)(n / 100 * (double)fs.f_blocks * (double)fs.f_frsize);
+	if (*end != '\0' && end[1] != '\0')
+		return -1;
+	switch (*end) {
+	case 'G':
+		n *= 1024;
+		G_GNUC_FALLTHROUGH;
+	case 'M':
+		n *= 1024;
+		G_GNUC_FALLTHROUGH;
+	case 'K':
+		n *= 1024;
+		G_GNUC_FALLTHROUGH;
+	case '\0':
+		return (gint64)n;
+	default:
+		return -1;
+	}
+}
+
+/* How much has to go so that `want` bytes are free: 0 = nothing. */
+static gint64 missing(gint64 want)
+{
+	struct statvfs fs;
+
+	if (statvfs(qo.common.store, &fs) < 0)
+		return 0;
+	return want - (gint64)((double)fs.f_bavail * (double)fs.f_frsize);
+}
+
+/* The entries that words name; 0 or a status. */
+static int choose_named(struct q_store *store, char **words, GPtrArray *list)
+{
+	int status = 0;
+
+	for (; *words != NULL; words++) {
+		json_t *manifest;
+		char *entry = manifest_of(store, *words, &manifest);
+
+		if (entry == NULL)
+			status = EXIT_FAILED;
+		else if (q_kept(store, entry))
+			status = command_failed("%s is kept; see: spoolck quarantine keep --undo", entry);
+		else
+			doom(list, entry, json_incref(manifest));
+		if (entry != NULL)
+			json_decref(manifest);
+		free(entry);
+	}
+	return status;
+}
+
+/* The oldest that pass the filters, as many as --keep-free asks for. */
+static int choose_filtered(struct q_store *store, GPtrArray *list)
+{
+	struct q_error err = { "" };
+	g_auto(GStrv) names = NULL;
+	gint64 need = qo.keep_free != NULL ? missing(amount(qo.keep_free)) : G_MAXINT64;
+	int status = 0;
+
+	if (q_entries(store, &names, &err) < 0)
+		return command_failed("%s", err.text);
+	for (char **name = names; *name != NULL && need > 0; name++) {
+		json_t *manifest;
+
+		if (q_kept(store, *name))
+			continue;
+		if (q_manifest(store, *name, &manifest, &err) < 0) {
+			status |= command_failed("%s: %s", *name, err.text);
+			continue;
+		}
+		if (quarantine_wants(manifest)) {
+			doom(list, *name, manifest);
+			if (qo.keep_free != NULL)
+				need -= size_of(manifest);
+		} else {
+			json_decref(manifest);
+		}
+	}
+	return status;
+}
+
+static bool confirmed(const GPtrArray *list)
+{
+	gint64 bytes = 0;
+	char answer[8] = "";
+
+	if (qo.yes)
+		return true;
+	for (guint i = 0; i < list->len; i++) {
+		const struct doomed *d = list->pdata[i];
+
+		bytes += d->bytes;
+		if (i < 20)
+			say(NULL, d->entry);
+	}
+	if (list->len > 20)
+		printf("and %u more\n", list->len - 20);
+	if (!isatty(STDIN_FILENO)) {
+		command_failed("%u entries would be removed for good; --yes does it", list->len);
+		return false;
+	}
+	printf("Remove %u entries (%" G_GINT64_FORMAT " KiB) for good? [y/N] ", list->len, bytes / 1024);
+	fflush(stdout);
+	return fgets(answer, sizeof answer, stdin) != NULL && (answer[0] == 'y' || answer[0] == 'Y');
+}
+
+static int purge_one(struct q_store *store, const struct doomed *d)
+{
+	const json_t *lodge = json_object_get(d->manifest, "lodge");
+	g_autofree char *spool = bytes_of(d->manifest, "spool");
+	struct q_error err = { "" };
+	bool lodged = json_is_string(lodge) && spool != NULL;
+	int root = lodged ? quarantine_lock(store, spool) : -1, status = 0;
+
+	if (lodged && root < 0)
+		return EXIT_FAILED;
+	if (q_purge(store, d->entry, root, &err) != Q_MOVED) {
+		status = command_failed("%s: %s", d->entry, err.text);
+	} else {
+		quarantine_log("purged", d->entry, d->manifest, NULL, NULL);
+		if (!qo.common.quiet) {
+			fputs("purged: ", stdout);
+			say(NULL, d->entry);
+		}
+	}
+	if (root >= 0)
+		close(root);
+	return status;
+}
+
+int quarantine_purge(char **words)
+{
+	bool filtered = qo.older_than != NULL || qo.keep_free != NULL;
+	struct q_error err = { "" };
+	struct q_store *store;
+	GPtrArray *list;
+	int status;
+
+	if (filtered == (*words != NULL))
+		return command_usage("quarantine purge: name entries, or say --older-than or --keep-free");
+	if (qo.keep_free != NULL && amount(qo.keep_free) < 0)
+		return command_usage("--keep-free %s: bytes, 500M, 2G or 10%%", qo.keep_free);
+	store = quarantine_store(false);
+	if (filtered)
+		q_accepted_expire(store, time(NULL), &err);
+	list = g_ptr_array_new_with_free_func((GDestroyNotify)doomed_free);
+	status = *words != NULL ? choose_named(store, words, list) : choose_filtered(store, list);
+	if (list->len == 0 && status == 0 && !qo.common.quiet)
+		puts("Nothing to purge.");
+	else if (list->len > 0 && !confirmed(list))
+		status |= EXIT_FAILED;
+	else
+		for (guint i = 0; i < list->len; i++)
+			status |= purge_one(store, list->pdata[i]);
+	g_ptr_array_free(list, TRUE);
+	q_store_close(store);
+	return status;
+}
+
+int quarantine_keep(char **words)
+{
+	struct q_store *store;
+	int status = 0;
+
+	if (*words == NULL)
+		return command_usage("quarantine keep: which entry or queue id?");
+	store = quarantine_store(false);
+	for (; *words != NULL; words++) {
+		struct q_error err = { "" };
+		json_t *manifest;
+		char *entry = manifest_of(store, *words, &manifest);
+
+		if (entry == NULL) {
+			status = EXIT_FAILED;
+			continue;
+		}
+		if (q_keep(store, entry, !qo.undo, &err) < 0) {
+			status = command_failed("%s", err.text);
+		} else {
+			fputs(qo.undo ? "no longer kept: " : "kept: ", stdout);
+			say(NULL, entry);
+			quarantine_log(qo.undo ? "no longer kept" : "kept", entry, manifest, NULL, NULL);
+		}
+		json_decref(manifest);
+		free(entry);
+	}
+	q_store_close(store);
+	return status;
+}

@@ -1,0 +1,215 @@
+#!/usr/bin/perl
+# exim.t - against real Exim: 4.96 (Debian 12) and 4.98 (Debian 13, ids of 23 characters)
+#
+# Real mail of every kind raises nothing above a notice. Of damaged copies the server's own
+# verdict (exim -bp, and a delivery attempt with every recipient held) is compared with ours.
+# The known crashes are reproduced. What is quarantined comes back and is delivered.
+#
+# LAB_NUMBER: damaged copies (400); LAB_SEED. Root, and a Debian mirror for the first run.
+
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/lib", "$FindBin::Bin/../lib";
+
+use Fcntl ();
+use Lab::Exim;
+use Lab::Exim::Damage qw(make_damage);
+use Lab::Util qw(base_dir slurp spew run_ok);
+use Spoolck;
+use Test::More;
+
+plan skip_all => 'root is needed for chroots and namespaces' unless need_root('chroots and namespaces');
+
+my $number = $ENV{LAB_NUMBER} // 400;
+my $seed = $ENV{LAB_SEED} // 1;
+my $base = base_dir() . '/exim-lab';
+
+# --- Real mail -----------------------------------------------------------------------------------
+
+sub spools { my ($work) = @_; return grep { -d "$_/input" } sort glob "$work/spool*" }
+
+sub queue_mail {
+    my ($suite, $work, $scale) = @_;
+    run_ok('rm', '-rf', '--one-file-system', $work);
+    run_ok('mkdir', '-p', $work);
+    ok(Lab::Exim::inside($suite, $work, 240, $_), "$suite: mail is queued ($_)") for
+        "corpus /lab/spool-plain $scale",
+        'corpus /lab/spool-split ' . int($scale / 2) . ' -DSPLIT=true',
+        'corpus /lab/spool-wire ' . int($scale / 2) . ' -DWIRE=true';
+}
+
+# Each spool by itself, and once more after the server has seen it.
+sub nothing_above_notice {
+    my ($suite, $work) = @_;
+    my ($messages, %option) = (0);
+    for my $spool (spools($work)) {
+        my $scan = scan('--all', "exim:$spool");
+        my @worse = grep { $_->{verdict} !~ /^(?:ok|noted)$/ } @{ $scan->{messages} };
+        is(exit_bits($scan), 0, "$suite: exit status for $spool") or diag($scan->{err});
+        is_deeply([ map { "$_->{id} $_->{verdict}" } @worse ], [], 'nothing above a notice');
+        is_deeply([ map { "$_->{name} $_->{part}" } grep { $_->{severity} ne 'notice' } @{ $scan->{findings} } ], [], '... nor about the spool');
+        my @ids = map { m{([^/]+)-H$} } glob "$spool/input/*-H $spool/input/?/*-H";
+        is(scalar @{ $scan->{messages} }, scalar @ids, 'every message was looked at');
+        $messages += @ids;
+        for my $head (glob "$spool/input/*-H $spool/input/?/*-H") {
+            my $h = slurp($head);
+            $option{$1}++ while $h =~ /^(-\S+)/mg;
+            $option{tree}++ if $h =~ /^[YN][YN] /m;
+            $option{parent}++ if $h =~ /,[0-9]+#\d$/m;
+            $option{replaced}++ if $h =~ /^\d+\* /m;
+            $option{journal}++ if -s $head =~ s/-H$/-J/r;
+        }
+    }
+    cmp_ok($messages, '>=', $suite eq 'bookworm' ? 200 : 100, "$suite: $messages messages");
+    ok($option{$_}, "$suite: among them some with $_ (" . ($option{$_} // 0) . ')') for
+        qw(tree journal -frozen --tls_sni -spool_file_wireformat -dsn_envid --aclm --auth_id -localerror);
+}
+
+# --- Damaged copies -----------------------------------------------------------------------------
+
+# Verdicts of the server: name => { word, tried }
+sub judged {
+    my ($suite, $work, $what, @names) = @_;
+    spew("$work/list", join '', map { "$_\n" } @names);
+    my @pids = map {
+        my $lane = $_;
+        my $pid = fork // die;
+        if (!$pid) { POSIX::_exit(!Lab::Exim::inside($suite, $work, 400, "judge /lab/list /lab/result $lane 3")) }
+        $pid;
+    } 0 .. 2;
+    my $bad = 0;
+    for (@pids) { waitpid $_, 0; $bad += $? != 0 }
+    is($bad, 0, "$suite: the server has judged $what");
+    my %verdict;
+    for my $line (split /\n/, join '', map { slurp("$work/result.$_") } 0 .. 2) {
+        my ($name, $word, $tried, $signal) = split /\t/, $line, -1;
+        $verdict{$name} = { word => $word, tried => $tried };
+    }
+    return \%verdict;
+}
+
+# Ours: name => { verdict, impact, names, version }
+sub ours {
+    my ($to) = @_;
+    my %ours;
+    for my $batch (glob "$to/b*") {
+        my $scan = scan('--all', "exim:$batch");
+        my $b = $batch =~ s{.*/}{}r;
+        my %names;
+        push @{ $names{ $_->{id} // '' } }, $_->{name} for @{ $scan->{findings} };
+        $ours{"$b/input/$_->{id}"} = { %$_, names => join ' ', @{ $names{ $_->{id} } // [] } } for @{ $scan->{messages} };
+    }
+    return \%ours;
+}
+
+# Does the server still try the same, and besides only people who have the message already?
+sub lost_nodes {
+    my ($tried, $before) = @_;
+    my %before = map { $_ => 1 } split /,/, $before;
+    my @more = grep { !delete $before{$_} } split /,/, $tried;
+    return !%before && @more && !grep { !/\@ok\.test/ } @more;
+}
+
+# In which way we agree; undef = we do not. Two things no checker can see: text that was changed
+# into other text, and a tree that lost a node and is a well-formed tree still. Of CVE-2019-15846
+# the installed server has been cured, which a scan of a copy cannot know.
+sub agrees {
+    my ($case, $server, $mine, $before) = @_;
+    my ($word, $tried) = @$server{qw(word tried)};
+    my $moves = $mine->{impact} =~ /^server-/ && $mine->{verdict} eq 'corrupt';
+    return $mine->{verdict} eq 'corrupt' && $mine->{impact} eq 'server-stops' ? 'crash' : undef if $word eq 'crash';
+    return $moves ? 'refused' : undef if $word eq 'format';
+    return $mine->{names} =~ /exim\.data-missing/ && $mine->{verdict} eq 'corrupt' ? 'skipped' : undef if $word eq 'gone';
+    return $mine->{verdict} =~ /corrupt|suspect/ ? 'deleted' : undef if $word eq 'completed';
+    if ($word eq 'held') {
+        my $same = $tried eq $before->{tried};
+        return 'a cured hole' if $same && $mine->{names} =~ /^exim\.tls-backslash(?: exim\.option-twice)?(?: exim\.frozen)?$/;
+        return 'lost nodes of the tree' if $mine->{verdict} =~ /ok|noted/ && lost_nodes($tried, $before->{tried});
+        return $mine->{verdict} =~ /corrupt|suspect/ ? 'seen in the text' : undef if $case->{kind} =~ /^data/;
+        return $mine->{verdict} =~ /corrupt|suspect/ ? 'other recipients, seen' : undef
+            if !$same && split(/,/, $tried) != split(/,/, $before->{tried}) && $case->{kind} !~ /^(?:flip|delete|insert|journal)/;
+        return $moves ? undef : $same ? 'read as before' : 'other recipients';
+    }
+    return undef;
+}
+
+sub damage {
+    my ($suite, $work) = @_;
+    my $to = "$work/damaged";
+    my $cases = make_damage("$work/spool-plain", $to, number => $number, seed => $seed);
+    my %original = map { my ($id) = $_->{name} =~ m{([^/]+)$}; $id => "orig/input/$id" } @$cases;
+    run_ok('mkdir', '-p', "$to/orig/input");
+    run_ok('sh', '-c', "cp -a '$work'/spool-plain/input/*-[HDJ] '$to/orig/input/'");
+    my $server = judged($suite, $work, scalar(@$cases) . ' damaged copies and the originals', (map { $_->{name} } @$cases), values %original);
+    my $ours = ours($to);
+    my (%tally, @disagree);
+    for my $case (@$cases) {
+        my ($id) = $case->{name} =~ m{([^/]+)$};
+        my ($s, $o, $b) = ($server->{ $case->{name} }, $ours->{ $case->{name} }, $server->{"orig/input/$id"});
+        $o //= { verdict => 'not listed', impact => '', names => '' };
+        my $as = $s && agrees($case, $s, $o, $b);
+        $tally{$as}++ if defined $as;
+        push @disagree, "$case->{name} $case->{kind}: server $s->{word} ($s->{tried}), we $o->{verdict} $o->{impact} $o->{names}" unless defined $as;
+    }
+    diag("$suite: " . join ', ', map { "$tally{$_} $_" } sort keys %tally);
+    is(scalar @disagree, 0, "$suite: we agree on " . @$cases . ' damaged copies') or diag(join "\n", @disagree);
+}
+
+# --- What kills the server -----------------------------------------------------------------------
+
+# name => [ what to do to a healthy -H with one recipient line, the server's word, our finding ]
+my $rcpt = qr/(?<=\n)1\n([^\n]*)\n\n/;
+my %killer = (
+    'healthy'            => [ sub { $_[0] }, 'held', '' ],
+    'deep tree'          => [ sub { $_[0] =~ s/^XX\n/("YN a\@b\n" x 200_000) . "NN a\@b\n"/mer }, 'crash', 'exim.tree-depth' ],
+    'option without its value' => [ sub { $_[0] =~ s/^XX\n/-debuglog_name \nXX\n/mr }, 'crash', 'exim.option-short' ],
+    'negative ACL length' => [ sub { $_[0] =~ s/^XX\n/-aclm x -5\nabc\nXX\n/mr }, 'crash', 'exim.acl-length' ],
+    'ACL length of 2 GiB' => [ sub { $_[0] =~ s/^XX\n/-aclm x 2147483647\nabc\nXX\n/mr }, 'crash', 'exim.acl-length' ],
+    'ACL length beyond the end' => [ sub { $_[0] =~ s/^XX\n/-aclm x 99999\nabc\nXX\n/mr }, 'format', 'exim.acl-length' ],
+    'negative number of recipients' => [ sub { $_[0] =~ s/$rcpt/-5\n$1\n\n/r }, 'crash', 'exim.recipient-count' ],
+    'length of errors-to before the line' => [ sub { $_[0] =~ s/$rcpt/1\na\@defer.test  0,0 x\@y.test 99999999,-1#3\n\n/r }, 'crash', 'exim.recipient-length' ],
+    'length of the original recipient'  => [ sub { $_[0] =~ s/$rcpt/1\na\@defer.test x\@y.test 99999999,0  0,-1#3\n\n/r }, 'crash', 'exim.recipient-length' ],
+    'parent that does not exist' => [ sub { $_[0] =~ s/$rcpt/1\na\@defer.test  0,0  0,99999999#3\n\n/r }, 'crash', 'exim.recipient-parent' ],
+    'open quoter'        => [ sub { $_[0] =~ s/^XX\n/--(ldap\nXX\n/mr }, 'format', 'exim.option-quoter' ],
+    'header of 2 GiB'    => [ sub { $_[0] =~ s/\n\n\d\d\d/\n\n2147483647/r }, 'crash', 'exim.header-length' ],
+    '16384 recipients'   => [ sub { $_[0] =~ s/$rcpt/"16384\n" . join('', map { "r$_\@defer.test\n" } 1 .. 16384) . "\n"/er }, 'held', '' ],
+    '16385 recipients'   => [ sub { $_[0] =~ s/$rcpt/"16385\n" . join('', map { "r$_\@defer.test\n" } 1 .. 16385) . "\n"/er }, 'format', 'exim.recipient-limit' ],
+    'no recipient'       => [ sub { $_[0] =~ s/$rcpt/0\n\n/r }, 'completed', 'exim.recipient-none' ],
+);
+
+sub killers {
+    my ($suite, $work) = @_;
+    my ($from) = grep { my $h = slurp($_); $h =~ /^XX\n$rcpt/m && $h =~ /^[0-9]+[^\n]* [-0-9]+#3\n\n|\n1\n/ } glob "$work/spool-plain/input/*-H";
+    my ($id) = $from =~ m{([^/]+)-H$};
+    my ($n, %dir) = (0);
+    for my $name (sort keys %killer) {
+        my $spool = "$work/damaged/k" . $n++;
+        $dir{$name} = $spool =~ s{.*/}{}r;
+        run_ok('mkdir', '-p', "$spool/input", "$spool/msglog");
+        spew("$spool/input/$id-H", $killer{$name}[0]->(slurp($from)));
+        spew("$spool/input/$id-D", slurp($from =~ s/-H$/-D/r));
+        chmod 0640, glob "$spool/input/*";
+    }
+    my $server = judged($suite, $work, 'the known killers', map { "$_/input/$id" } sort values %dir);
+    for my $name (sort keys %killer) {
+        my (undef, $word, $finding) = @{ $killer{$name} };
+        my $scan = scan('--all', "exim:$work/damaged/$dir{$name}");
+        my $s = $server->{"$dir{$name}/input/$id"}{word} // 'none';
+        my @worse = grep { $_->{severity} ne 'notice' } @{ $scan->{findings} };
+        is($s, $word, "$suite: $name: the server's word");
+        is($worse[0] ? $worse[0]{name} : '', $finding, '... and ours');
+        is($worse[0]{impact}, 'server-stops', '... which says that it kills') if $word eq 'crash' && @worse;
+    }
+}
+
+for my $suite (qw(bookworm trixie)) {
+    my $work = "$base-$suite";
+    Lab::Exim::build_chroot($suite);
+    queue_mail($suite, $work, $suite eq 'bookworm' ? 6 : 3);
+    nothing_above_notice($suite, $work);
+    damage($suite, $work);
+    killers($suite, $work);
+}
+
+done_testing();
