@@ -104,8 +104,11 @@ bool ex_digit(int ch);
 bool ex_blank(int ch); /* isspace() of the C locale */
 
 /* Blanks, a sign, digits, as scanf() reads a number; false when there is none.
- * Saturates at +-2^40: enough to tell what is out of range. */
+ * Saturates. */
 bool ex_number(struct cur *c, int64_t *value_r);
+
+/* The same for %d: what the C library leaves of it in an int. */
+bool ex_int(struct cur *c, int64_t *value_r);
 
 /* Digits only, at least one. */
 bool ex_all_digits(struct cur c, int64_t *value_r);
@@ -134,7 +137,7 @@ struct ex_option {
 /* An option line taken apart as the reader does. */
 struct ex_words {
 	struct cur quoter;   /* "ldap" of --(ldap)name; empty when there is none */
-	bool open;           /* a quoter without its end */
+	bool quoted, open;   /* there is one; and it has no end */
 	struct cur name, value;
 	bool has_value;      /* there is a blank behind the name */
 	int known;           /* index into ex_options, -1 unknown */

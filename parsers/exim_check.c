@@ -160,7 +160,7 @@ static void bad_header(const struct ex_work *x, const struct ex_item *it)
 	} else {
 		text_str(&f->expected, "at most ");
 		text_u64(&f->expected, p->size - (it->off + it->len));
-		if (it->number >= EX_ALLOCATION && !x->k->held)
+		if ((it->number >= EX_ALLOCATION || it->number <= -2) && !x->k->held)
 			f->impact = IMPACT_SERVER_STOPS;
 	}
 	if (all_zero(c)) {

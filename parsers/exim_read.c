@@ -14,8 +14,6 @@
  */
 #include "exim.h"
 
-#define SATURATED (INT64_C(1) << 40)
-
 struct cur ex_window(const struct part *p, uint64_t off)
 {
 	struct cur c = cur_make(p->bytes, p->len, p->off);
@@ -51,12 +49,23 @@ bool ex_number(struct cur *c, int64_t *value_r)
 	if (ch == '-' || ch == '+')
 		cur_skip(c, 1);
 	while (ex_digit(cur_peek(c))) {
-		value = value * 10 + (cur_u8(c) - '0');
-		if (value > SATURATED)
-			value = SATURATED;
+		int digit = cur_u8(c) - '0';
+
+		value = value > (INT64_MAX - digit) / 10 ? INT64_MAX : value * 10 + digit;
 		any = true;
 	}
 	*value_r = minus ? -value : value;
+	return any;
+}
+
+/* scanf() converts to a long, and what is kept of that is an int. */
+bool ex_int(struct cur *c, int64_t *value_r)
+{
+	int64_t wide;
+	bool any = ex_number(c, &wide);
+	uint32_t low = (uint32_t)(uint64_t)wide;
+
+	*value_r = low > INT32_MAX ? (int64_t)low - ((int64_t)UINT32_MAX + 1) : (int64_t)low;
 	return any;
 }
 
@@ -181,6 +190,7 @@ void ex_option_words(const struct ex_item *it, struct ex_words *w)
 	if (cur_peek(&c) == '-')
 		cur_skip(&c, 1);
 	if (cur_peek(&c) == '(') {
+		w->quoted = true;
 		cur_skip(&c, 1);
 		w->open = cur_find(&c, ')') == cur_left(&c);
 		w->quoter = ex_until(&c, ')');
@@ -237,7 +247,7 @@ static enum ex_stop take_acl(struct cur *c, struct ex_item *it)
 	if (cur_find(&line, ' ') == cur_left(&line))
 		return EX_ACL_LINE;
 	ex_until(&line, ' ');
-	if (!ex_number(&line, &it->number))
+	if (!ex_int(&line, &it->number))
 		return EX_ACL_LINE;
 	if (it->number < 0 || (uint64_t)it->number > left)
 		return EX_ACL_DATA;
@@ -299,7 +309,7 @@ static enum ex_stop take_count(struct ex_reader *rd, struct ex_item *it)
 {
 	struct cur c = it->line;
 
-	if (!ex_number(&c, &it->number) || it->number < 0)
+	if (!ex_int(&c, &it->number) || it->number < 0)
 		return EX_NO_COUNT;
 	rd->recipients = it->number;
 	rd->due = it->number > 0 ? EX_RECIPIENT : EX_BLANK;
@@ -329,7 +339,7 @@ static enum ex_stop take_header(struct cur *c, struct ex_item *it)
 	}
 	if (!ex_digit(cur_peek(c)))
 		return EX_NO_LENGTH;
-	ex_number(c, &it->number);
+	ex_int(c, &it->number);
 	it->digits = cur_offset(c) - at > 255 ? 255 : (uint8_t)(cur_offset(c) - at);
 	it->len = cur_offset(c) - at;
 	if (cur_left(c) == 0) { /* digits alone: no more is wanted when they are zero */
@@ -344,7 +354,7 @@ static enum ex_stop take_header(struct cur *c, struct ex_item *it)
 	}
 	it->len = cur_offset(c) - at;
 	left = cur_left(c);
-	if (it->number > (int64_t)left)
+	if (it->number < 0 || it->number > (int64_t)left)
 		return EX_LENGTH;
 	it->line = cur_sub(c, (size_t)it->number);
 	it->nul = cur_find(&it->line, 0) < cur_left(&it->line);
@@ -417,7 +427,7 @@ static bool take_field(struct cur *c, struct cur *field, int64_t *number_r, bool
 	} while (ch >= 0);
 	cur_skip(&whole, cur_left(c));
 	numbers = *numbers_r = cur_sub(&whole, n);
-	if (!ex_number(&numbers, &len) || cur_u8(&numbers) != ',' || !ex_number(&numbers, number_r) ||
+	if (!ex_int(&numbers, &len) || cur_u8(&numbers) != ',' || !ex_int(&numbers, number_r) ||
 	    cur_left(&numbers) > 0)
 		return false;
 	if (ex_pop(c) != ' ')
@@ -446,7 +456,7 @@ static void old_form(struct cur line, struct cur *c, struct ex_rcpt *r, int befo
 		r->form = EX_PARENT;
 		cur_skip(&digits, cur_left(c) + 1);
 		if (cur_left(&digits) > 0)
-			ex_all_digits(digits, &r->parent);
+			ex_int(&digits, &r->parent);
 		r->address = *c;
 		return;
 	}
@@ -456,9 +466,9 @@ static void old_form(struct cur line, struct cur *c, struct ex_rcpt *r, int befo
 		return;
 	r->form = EX_EXIM3;
 	cur_skip(&digits, cur_left(&head) + 1);
-	ex_number(&digits, &ignored);
+	ex_int(&digits, &ignored);
 	cur_u8(&digits);
-	ex_number(&digits, &r->parent);
+	ex_int(&digits, &r->parent);
 	r->address = head;
 }
 

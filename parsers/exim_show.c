@@ -310,8 +310,7 @@ static enum step data_row(struct ex_show *s, const struct message *m, struct row
 		return STEP_ROW;
 	}
 	c = ex_window(p, s->pos);
-	if (cur_left(&c) == 0 ||
-	    (cur_left(&c) < SHOW_BYTES && cur_left(&c) < p->size - s->pos && p->off < s->pos)) {
+	if (cur_left(&c) == 0) {
 		*w = (struct want){ EX_DATA, s->pos, SHOW_BYTES, 1 };
 		if (w->len > p->size - s->pos)
 			w->len = (size_t)(p->size - s->pos);

@@ -213,6 +213,39 @@ static void remember(struct ex_check *k, const struct ex_words *w)
 	}
 }
 
+/* Lookup types that quote, of all releases. */
+static bool known_quoter(const struct cur *name)
+{
+	static const char *const names[] = {
+		"cdb", "dbm", "dbmjz", "dbmnz", "dnsdb", "dsearch", "ibase", "iplsearch", "json",
+		"ldap", "ldapauth", "ldapdn", "ldapm", "lmdb", "lsearch", "mysql", "nis", "nis0",
+		"nisplus", "nwildlsearch", "oracle", "passwd", "pgsql", "psl", "readsock", "redis",
+		"spf", "sqlite", "testdb", "whoson", "wildlsearch",
+	};
+
+	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+		if (ex_is(name, names[i]))
+			return true;
+	return false;
+}
+
+/* --(TYPE)name: 4.96 and later refuse what they do not know. */
+static bool quoter(const struct ex_work *x, const struct ex_item *it, const struct ex_words *w)
+{
+	uint32_t version = x->m->site.version;
+	bool tested = version >= VERSION(4, 96, 0) && version < VERSION(4, 99, 0);
+	struct finding *f;
+
+	if (!w->quoted || before(x, VERSION(4, 96, 0)) || known_quoter(&w->quoter))
+		return true;
+	f = ex_note_as(x, F_EXIM_OPTION_QUOTER, EX_HEAD, it->off, it->len,
+		       tested ? SEV_CORRUPT : SEV_SUSPECT,
+		       x->k->held ? IMPACT_NONE : IMPACT_SERVER_DELETES);
+	text_str(&f->expected, "a lookup type of Exim");
+	ex_say(&f->found, w->quoter);
+	return false;
+}
+
 static void option_line(const struct ex_work *x, const struct ex_item *it)
 {
 	struct ex_words w;
@@ -227,7 +260,7 @@ static void option_line(const struct ex_work *x, const struct ex_item *it)
 			f->severity = SEV_SUSPECT, f->impact = IMPACT_NONE;
 		return;
 	}
-	if (w.known < 0)
+	if (!quoter(x, it, &w) || w.known < 0)
 		return;
 	remember(x->k, &w);
 	if ((x->k->seen_options >> w.known & 1) != 0)
@@ -361,7 +394,8 @@ static void recipient_line(const struct ex_work *x, const struct ex_item *it)
 		f = ex_note(x, F_EXIM_RECIPIENT_ADDRESS, EX_HEAD, it->off, it->len);
 		say_number(f, "", index, it->line);
 	}
-	if (r.parent >= k->count || r.parent < -1 || r.parent == index) {
+	if (r.parent >= k->count || r.parent < -1 ||
+	    (r.parent == index && r.form >= EX_ERRORS)) {
 		f = ex_note(x, F_EXIM_RECIPIENT_PARENT, EX_HEAD, it->off, it->len);
 		say_number(f, ", number of its parent", index, it->line);
 		text_str(&f->expected, "-1, or another one of ");

@@ -39,17 +39,20 @@
 
 /* Finput and Fmsglog hold what `move_frozen_messages` takes off the queue. */
 static const struct place places[EX_PLACES] = {
-	[EX_INPUT] = { "input", PLACE_QUEUE, MOVE_LOCKED, TO(EX_FROZEN), 1, true },
-	[EX_FROZEN] = { "Finput", PLACE_HELD, MOVE_LOCKED, TO(EX_INPUT), 1, true },
-	[EX_MSGLOG] = { "msglog", PLACE_LOG, MOVE_LIVE, 0, 1, true },
-	[EX_FROZEN_LOG] = { "Fmsglog", PLACE_LOG, MOVE_LIVE, 0, 1, true },
+	[EX_INPUT] = { .name = "input", .kind = PLACE_QUEUE, .lock = MOVE_LOCKED,
+		       .next = TO(EX_FROZEN), .depth_max = 1, .hash_dir_one = true },
+	[EX_FROZEN] = { .name = "Finput", .kind = PLACE_HELD, .lock = MOVE_LOCKED,
+			.next = TO(EX_INPUT), .depth_max = 1, .hash_dir_one = true },
+	[EX_MSGLOG] = { .name = "msglog", .kind = PLACE_LOG, .depth_max = 1, .hash_dir_one = true },
+	[EX_FROZEN_LOG] = { .name = "Fmsglog", .kind = PLACE_LOG, .depth_max = 1,
+			    .hash_dir_one = true },
 };
 
 static const struct role roles[EX_ROLES] = {
-	[EX_HEAD] = { "envelope", true, true },
-	[EX_DATA] = { "text", true, false },
-	[EX_JOURNAL] = { "journal", true, true },
-	[EX_LOG] = { "message log", false, false },
+	[EX_HEAD] = { .name = "envelope", .checked = true, .whole = true },
+	[EX_DATA] = { .name = "text", .checked = true },
+	[EX_JOURNAL] = { .name = "journal", .checked = true, .whole = true },
+	[EX_LOG] = { .name = "message log" },
 };
 
 /* --- Names ----------------------------------------------------------------- */

@@ -83,9 +83,9 @@ const struct os_key os_keys[OS_KEYS] = {
 /* --- Places ------------------------------------------------------------------ */
 
 static const struct place places[OS_PLACES] = {
-	[OS_QUEUE] = { "queue", PLACE_QUEUE, MOVE_STOPPED, 0, 2, false },
+	[OS_QUEUE] = { .name = "queue", .kind = PLACE_QUEUE, .lock = MOVE_STOPPED, .depth_max = 2 },
 	/* Read at start, by a child of its own for each file. */
-	[OS_OFFLINE] = { "offline", PLACE_QUEUE, MOVE_STOPPED, 0, 0, false },
+	[OS_OFFLINE] = { .name = "offline", .kind = PLACE_QUEUE, .lock = MOVE_STOPPED },
 };
 
 static const struct role roles[OS_ROLES] = {
@@ -283,7 +283,7 @@ const struct format fmt_opensmtpd = {
 	/* smtpd checks six directories by name and looks at no other. */
 	.hidden = "spoolck",
 	.inode_in_name = false,
-	.chrooted = true,
+	.chrooted = "smtpd",
 	.default_roots = default_roots,
 	.stop_command = "systemctl stop opensmtpd",
 	.start_command = "systemctl start opensmtpd",

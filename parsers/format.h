@@ -48,8 +48,8 @@ struct role {
 	const char *name;     /* "message", "defer log" */
 	bool checked;         /* given to check(); the others only move along */
 	bool whole;           /* check() gets all of it at once, up to WHOLE_MAX; else a window */
-	bool shared;          /* belongs to other messages, too: check() gets its facts and no bytes,
-	                       * and it stays when the message leaves */
+	bool shared;          /* other messages have it, too: check() gets its facts and no bytes,
+	                       * and it stays when one of them leaves */
 };
 
 /* The lock that the server holds on a message while it works on it. */
@@ -169,7 +169,7 @@ struct format {
 
 	/* Of the installation, all may be NULL. */
 	const char *pid_file;   /* below the root; its lock or its pid tells whether the server runs */
-	bool chrooted;          /* a process whose root directory is the spool tells it */
+	const char *chrooted;   /* or: the name of a process whose root directory is the spool */
 	const char *const *default_roots;   /* where this server's spool usually is; NULL ends */
 	const char *const *version_command; /* argv that prints the version; NULL ends */
 	const char *const *limit_command;   /* argv that prints record_limit */

@@ -18,8 +18,7 @@ struct envelope {
 	const struct message *m;
 	struct report *r;
 	uint32_t seen;               /* bit by key */
-	uint64_t at[OS_KEYS];        /* offset of the line */
-	struct cur value[OS_KEYS];   /* the last one counts */
+	struct os_line line[OS_KEYS]; /* the last one counts */
 	int64_t number[OS_KEYS];
 	bool version_upper;          /* a version line that is not found by its name */
 	bool broken;                 /* a line could not be read: which one is unknown */
@@ -172,6 +171,13 @@ static void bad_line(struct envelope *e, const struct os_line *line)
 		text_str(&f->expected, "key: value");
 }
 
+static bool same_bytes(struct cur a, struct cur b)
+{
+	size_t n = cur_left(&a);
+
+	return cur_left(&b) == n && memcmp(cur_view(&a, n), cur_view(&b, n), n) == 0;
+}
+
 static void good_line(struct envelope *e, const struct os_line *line)
 {
 	unsigned key = os_find_key(&line->key);
@@ -192,25 +198,33 @@ static void good_line(struct envelope *e, const struct os_line *line)
 	}
 	if (has(e, key)) {
 		f = note_value(e, F_OPENSMTPD_KEY_TWICE, line, "one line; another at byte ");
-		text_u64(&f->expected, e->at[key]);
+		text_u64(&f->expected, e->line[key].off);
+		/* Spelled alike, the last line counts; otherwise all do. */
+		if (!same_bytes(line->key, e->line[key].key))
+			check_value(e, key, &e->line[key]);
 	}
 	e->seen |= 1u << key;
-	e->at[key] = line->off;
-	e->value[key] = line->value;
-	check_value(e, key, line);
+	e->line[key] = *line;
+}
+
+static void check_values(struct envelope *e)
+{
+	for (unsigned key = 0; key < OS_KEYS; key++)
+		if (has(e, key))
+			check_value(e, key, &e->line[key]);
 }
 
 /* --- All lines together ------------------------------------------------------------ */
 
 static struct finding *note_key(struct envelope *e, enum finding_id id, unsigned key)
 {
-	struct finding *f = report_add(e->r, id, OS_FILE, has(e, key) ? e->at[key] : 0, 0);
+	struct finding *f = report_add(e->r, id, OS_FILE, has(e, key) ? e->line[key].off : 0, 0);
 
 	text_str(&f->field, os_keys[key].name);
 	if (has(e, key)) {
-		f->offset = cur_offset(&e->value[key]);
-		f->length = cur_left(&e->value[key]);
-		os_say(&f->found, e->value[key]);
+		f->offset = cur_offset(&e->line[key].value);
+		f->length = cur_left(&e->line[key].value);
+		os_say(&f->found, e->line[key].value);
 	}
 	return f;
 }
@@ -240,7 +254,7 @@ static void check_needed(struct envelope *e)
 
 	for (unsigned key = 0; key < OS_KEYS; key++)
 		if (os_keys[key].needed && key != OS_KEY_VERSION &&
-		    (!has(e, key) || cur_left(&e->value[key]) == 0))
+		    (!has(e, key) || cur_left(&e->line[key].value) == 0))
 			note_key(e, F_OPENSMTPD_NEEDED, key);
 	for (size_t i = 0; i < sizeof wished; i++)
 		if (!has(e, wished[i]))
@@ -251,7 +265,7 @@ static void check_needed(struct envelope *e)
 static void check_agent(struct envelope *e)
 {
 	static const char *const types[] = { NULL, "mda", "bounce" };
-	const struct cur *type = &e->value[OS_KEY_TYPE];
+	const struct cur *type = &e->line[OS_KEY_TYPE].value;
 
 	if (!has(e, OS_KEY_TYPE) || !os_word(*type, os_keys[OS_KEY_TYPE].words))
 		return;
@@ -295,7 +309,7 @@ static uint16_t put_address(uint8_t *to, struct cur value)
 static void put_envelope(struct envelope *e)
 {
 	struct report *r = e->r;
-	struct cur at = e->value[OS_KEY_SENDER];
+	struct cur at = e->line[OS_KEY_SENDER].value;
 	unsigned to = has(e, OS_KEY_DEST) ? OS_KEY_DEST : OS_KEY_RCPT;
 
 	if (has(e, OS_KEY_SENDER)) {
@@ -305,7 +319,7 @@ static void put_envelope(struct envelope *e)
 	}
 	if (has(e, to)) {
 		r->recipients = 1;
-		r->recipient_len = put_address(r->recipient, e->value[to]);
+		r->recipient_len = put_address(r->recipient, e->line[to].value);
 	}
 	if (has(e, OS_KEY_CTIME) && e->number[OS_KEY_CTIME] > 0) {
 		r->has_arrival = true;
@@ -481,6 +495,7 @@ static void check_text(const struct message *m, struct report *r)
 		if (line.state != OS_LINE_GOOD)
 			bad_line(&e, &line);
 	}
+	check_values(&e);
 	if (!e.broken && check_version(&e)) {
 		check_needed(&e);
 		check_agent(&e);

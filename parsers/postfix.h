@@ -21,6 +21,7 @@
 #define PF_LENGTH_BYTES 5u     /* readers before 3.9.14, 3.10.13, 3.11.6 take five */
 #define PF_LENGTH_SAFE 4u      /* ... and later ones four */
 #define PF_LENGTH_MAX INT32_MAX /* the reader keeps the length in an int */
+#define PF_WILD_LENGTH (256u << 20) /* qmgr dies for want of so much memory where it is limited */
 #define PF_HEADER_MAX 6u       /* type and five length bytes */
 #define PF_BACKWARD_MAX 10000u /* REVERSE_JUMP_LIMIT of Postfix' record.c */
 #define PF_WINDOW_JUMP (64u << 10) /* window after a jump: many jumps must stay cheap */

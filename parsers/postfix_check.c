@@ -217,6 +217,9 @@ static void unreadable(const struct pf_work *x, enum pf_got got, const struct pf
 		text_u64(&f->expected, left - rec->header);
 		text_str(&f->expected, " bytes up to the end of the file");
 		pf_say_record(f, rec);
+		/* The daemons make room for the whole record before they read it. */
+		if (rec->len >= PF_WILD_LENGTH && !x->k->maildrop)
+			f->impact = (uint8_t)pf_impact_here(x->k, IMPACT_SERVER_STOPS);
 	} else {
 		f = pf_note(x, F_POSTFIX_RECORD_LENGTH, rec->off, PF_HEADER_MAX);
 		text_str(&f->expected, "at most four length bytes");

@@ -349,10 +349,9 @@ void pf_say_type(struct text *t, uint8_t type)
 
 void pf_say_bytes(struct text *t, struct cur c)
 {
-	uint8_t bytes[TEXT_MAX];
-	size_t n = cur_left(&c);
+	for (unsigned i = 0; i < TEXT_MAX && cur_left(&c) > 0; i++) {
+		uint8_t byte = cur_u8(&c);
 
-	n = n < sizeof bytes ? n : sizeof bytes;
-	cur_copy(&c, bytes, n);
-	text_bytes(t, bytes, n);
+		text_bytes(t, &byte, 1);
+	}
 }

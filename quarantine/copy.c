@@ -75,7 +75,7 @@ static int copy_range(int from, int to, off_t at, off_t end, unsigned char *buf,
 }
 
 /* Data where there is data; a hole stays one. */
-static int copy_data(int from, int to, off_t size)
+int file_copy_data(int from, int to, off_t size)
 {
 	const size_t cap = 256 * 1024;
 	unsigned char *buf = g_malloc(cap);
@@ -178,7 +178,7 @@ int file_copy(int from, int dir, const char *name, struct q_error *err)
 	if (to < 0)
 		return q_fail(err, rc ? rc : errno, "cannot make a copy of %s: %s", q_tail(name),
 			      g_strerror(rc ? -rc : errno));
-	rc = copy_data(from, to, st.st_size);
+	rc = file_copy_data(from, to, st.st_size);
 	if (rc)
 		q_fail(err, rc, "cannot copy %s: %s", q_tail(name), g_strerror(-rc));
 	else

@@ -78,6 +78,7 @@ int file_digest(int fd, char hex[65]);
 
 /* ---- copy.c ---- */
 
+int file_copy_data(int from, int to, off_t size);
 int file_copy(int from, int dir, const char *name, struct q_error *err);
 
 /* ---- escape.c: escape.h, and ---- */

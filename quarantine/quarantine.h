@@ -121,6 +121,9 @@ enum q_outcome q_drain(struct q_store *store, const char *entry, int root, struc
 int q_lodged(struct q_store *store, int root, const char *hidden, char ***names_r,
 	     struct q_error *err);
 
+/* Copy the parts into the directory `todir`, at the paths that they had in the spool: for looking at them. */
+int q_extract(struct q_store *store, const char *entry, int todir, struct q_error *err);
+
 /* Remove an entry for good. `root`: its spool, locked, when the parts lodge there; else -1. */
 enum q_outcome q_purge(struct q_store *store, const char *entry, int root, struct q_error *err);
 

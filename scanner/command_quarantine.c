@@ -214,7 +214,7 @@ static const struct {
 	{ "add", quarantine_add },	   { "restore", quarantine_restore },
 	{ "accept", quarantine_accept },   { "verify", quarantine_verify },
 	{ "recover", quarantine_recover }, { "purge", quarantine_purge },
-	{ "keep", quarantine_keep },
+	{ "keep", quarantine_keep },	   { "export", quarantine_export },
 };
 
 /* "list, show, add": for sentences. */
@@ -248,6 +248,8 @@ int command_quarantine(char **argv)
 		  "Only what was moved before this time (30d, 12h)", "TIME" },
 		{ "keep-free", 0, 0, G_OPTION_ARG_STRING, &qo.keep_free,
 		  "purge: the oldest, until so much is free (500M, 2G, 10%)", "SIZE" },
+		{ "output", 'o', 0, G_OPTION_ARG_FILENAME, &qo.output,
+		  "export: the directory to write to (.)", "DIR" },
 		{ "yes", 0, 0, G_OPTION_ARG_NONE, &qo.yes, "purge: do not ask", NULL },
 		G_OPTION_ENTRY_NULL
 	};

@@ -61,5 +61,6 @@ int quarantine_restore(char **words);
 int quarantine_recover(char **words);
 int quarantine_purge(char **words);
 int quarantine_keep(char **words);
+int quarantine_export(char **words);
 
 #endif

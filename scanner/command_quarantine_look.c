@@ -8,6 +8,8 @@
 #include "command_quarantine.h"
 
 #include "escape.h"
+#include "salvage.h"
+#include "worker.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -102,13 +104,126 @@ static void show_text(const char *entry, const json_t *m)
 	}
 }
 
+/* --- show: the message itself -------------------------------------------------------- */
+
+static void show_envelope(const json_t *m)
+{
+	const json_t *e = json_object_get(m, "envelope");
+	const json_t *n = json_object_get(e, "recipients");
+
+	if (!json_is_object(e))
+		return;
+	fputs("  envelope <", stdout);
+	if (json_is_string(json_object_get(e, "sender")))
+		put_text(e, "sender");
+	fputs(">", stdout);
+	if (json_is_integer(n))
+		printf(" -> %" JSON_INTEGER_FORMAT " recipient(s)", json_integer_value(n));
+	if (json_is_string(json_object_get(e, "arrival"))) {
+		fputs(", arrived ", stdout);
+		put_text(e, "arrival");
+	}
+	putchar('\n');
+}
+
+/* "        16  43 20 20 ..  |C  ..|" with what is damaged between < and >. */
+static void show_hex(const guint8 *bytes, size_t n, guint64 offset, guint64 from, guint64 to)
+{
+	for (size_t row = 0; row < n; row += 16) {
+		printf("  %10" G_GUINT64_FORMAT "  ", offset + row);
+		for (size_t i = row; i < row + 16; i++) {
+			bool bad = i < n && offset + i >= from && offset + i < to;
+
+			if (i < n)
+				printf("%c%02x", bad ? '*' : ' ', bytes[i]);
+			else
+				fputs("   ", stdout);
+		}
+		fputs("  |", stdout);
+		for (size_t i = row; i < row + 16 && i < n; i++)
+			putchar(g_ascii_isprint(bytes[i]) ? bytes[i] : '.');
+		puts("|");
+	}
+}
+
+/* Bytes around the first finding. */
+static void show_place(const struct salvage *s, const json_t *m)
+{
+	const json_t *f = json_array_get(json_object_get(m, "findings"), 0);
+	g_autofree char *path = f != NULL ? bytes_of(f, "part") : NULL;
+	guint64 at = (guint64)json_integer_value(json_object_get(f, "offset"));
+	guint64 length = (guint64)json_integer_value(json_object_get(f, "length"));
+	guint64 start = at > 32 ? (at - 32) / 16 * 16 : 0;
+	guint8 buf[96];
+	size_t n = path != NULL ? salvage_bytes(s, path, start, buf, sizeof buf) : 0;
+
+	if (n == 0)
+		return;
+	fputs("\nThe damaged place (* = the damage):\n", stdout);
+	show_hex(buf, n, start, at, at + MAX(length, 1));
+}
+
+#define HEADERS_SHOWN 32768 /* bytes; lines: */
+#define HEADER_LINES 60
+
+static void show_headers(struct salvage *s)
+{
+	struct salvage_text t;
+	char *text = NULL, *line;
+	size_t len = 0;
+	FILE *out = open_memstream(&text, &len);
+	unsigned n = 0;
+
+	if (out == NULL)
+		return;
+	salvage_text(s, out, HEADERS_SHOWN, &t);
+	fclose(out);
+	if (len > 0)
+		fputs("\nHeaders, escaped:\n", stdout);
+	for (line = text; line < text + len && *line != '\n'; n++) {
+		char *end = memchr(line, '\n', (size_t)(text + len - line));
+		size_t bytes = (size_t)((end != NULL ? end : text + len) - line);
+		g_autofree char *safe = escape_eyes(line, MIN(bytes, 998));
+
+		if (n == HEADER_LINES) {
+			puts("  ...");
+			break;
+		}
+		printf("  %s\n", safe);
+		line += bytes + 1;
+	}
+	if (!t.reached)
+		printf("  (%s)\n", t.why);
+	g_free(t.why);
+	free(text);
+}
+
+static void show_message(struct q_store *store, const char *entry, const json_t *m, int zygote)
+{
+	struct q_error err = { "" };
+	struct salvage *s = salvage_open(store, entry, m, zygote, &err);
+
+	show_envelope(m);
+	if (s == NULL) {
+		command_failed("%s", err.text);
+		return;
+	}
+	show_place(s, m);
+	show_headers(s);
+	salvage_close(s);
+}
+
 int quarantine_show(char **words)
 {
+	const char *what;
 	struct q_store *store;
-	int status = 0;
+	int status = 0, landlock, zygote = -1;
 
 	if (*words == NULL)
 		return command_usage("quarantine show: which entry or queue id?");
+	/* Before any mail is read. Without a sandbox there are no headers, but all the rest. */
+	if (!qo.common.json)
+		zygote = zygote_start(&landlock, &what);
 	store = quarantine_store(false);
 	for (; *words != NULL; words++) {
 		json_t *manifest;
@@ -120,8 +235,10 @@ int quarantine_show(char **words)
 		}
 		if (qo.common.json)
 			list_one(entry, manifest);
-		else
+		else {
 			show_text(entry, manifest);
+			show_message(store, entry, manifest, zygote);
+		}
 		json_decref(manifest);
 		free(entry);
 	}

@@ -5,6 +5,7 @@
 
 #include "command.h"
 #include "output.h"
+#include "quarantine.h"
 #include "progress.h"
 
 #include <signal.h>
@@ -15,7 +16,7 @@
 
 static struct {
 	gboolean none, fatal, corrupt, unattended;
-	char *quarantine, *budget, *max_move, *fail_on;
+	char *quarantine, *budget, *max_move, *fail_on, *version;
 } given;
 
 static const GOptionEntry entries[] = {
@@ -33,6 +34,8 @@ static const GOptionEntry entries[] = {
 	  "Nobody watches: smaller brake, only tested server versions", NULL },
 	{ "fail-on", 0, 0, G_OPTION_ARG_STRING, &given.fail_on,
 	  "What sets exit bit 4 (corrupt)", "corrupt|suspect" },
+	{ "server-version", 0, 0, G_OPTION_ARG_STRING, &given.version,
+	  "The server's version, for a spool that is not this host's", "X.Y.Z" },
 	G_OPTION_ENTRY_NULL
 };
 
@@ -112,6 +115,8 @@ static GPtrArray *open_spools(char **names, const struct output *out, struct tot
 		g_autofree char *error = NULL;
 		struct spool *spool = spool_open(*name, &error);
 
+		if (spool != NULL && given.version != NULL && !spool_set_version(spool, given.version))
+			exit(command_usage("--server-version %s: a version such as 3.7.11", given.version));
 		if (spool != NULL) {
 			g_ptr_array_add(spools, spool);
 			continue;
@@ -130,6 +135,23 @@ static void add_up(struct totals *totals, const struct scan *scan)
 	for (unsigned v = 0; v < VERDICT_COUNT; v++)
 		totals->tally.verdicts[v] += scan->tally.verdicts[v];
 	totals->exit |= scan_exit(scan);
+}
+
+/* How many entries wait for an operator; 0 where the store cannot be read. */
+static guint64 quarantined(const char *path)
+{
+	g_auto(GStrv) names = NULL;
+	struct q_store *store;
+	guint64 count = 0;
+
+	if (q_store_open(path, false, &store, NULL) < 0)
+		return 0;
+	if (q_entries(store, &names, NULL) < 0)
+		names = NULL;
+	for (char **name = names; name != NULL && *name != NULL; name++)
+		count += !q_kept(store, *name);
+	q_store_close(store);
+	return count;
 }
 
 int command_scan(char **argv)
@@ -162,6 +184,7 @@ int command_scan(char **argv)
 	totals.seconds = (double)(g_get_monotonic_time() - start) / G_USEC_PER_SEC;
 	if (scan_cancelled)
 		totals.exit |= EXIT_CANCELLED;
+	totals.quarantined = quarantined(common.store);
 	if (spools->len > 0 || common.json)
 		out->summary(&totals);
 	g_ptr_array_free(spools, TRUE);

@@ -85,7 +85,7 @@ static void result(struct slot *s, const struct load_end *end, const struct answ
 		.answer_len = a != NULL ? (uint32_t)a->len : 0,
 	};
 
-	s->answered = end->status != LANE_ROW;
+	s->answered = end->status != LANE_ROW && end->status != LANE_RUN;
 	put_result(&head, s->path, a != NULL ? a->body : NULL);
 }
 
@@ -133,6 +133,7 @@ static enum ask take_answer(struct slot *s, const struct answer *a)
 	bool check = r.job.verb == VERB_CHECK;
 	struct want want;
 	struct row row;
+	struct run run;
 
 	switch (a->kind) {
 	case ANSWER_WANT:
@@ -148,9 +149,15 @@ static enum ask take_answer(struct slot *s, const struct answer *a)
 			result(s, &end, a);
 		return ASK_GO_ON;
 	case ANSWER_ROW:
-		if (check || !wire_get_row(a->body, a->len, &row))
+		if (r.job.verb != VERB_DECODE || !wire_get_row(a->body, a->len, &row))
 			return ASK_REFUSE;
 		end.status = LANE_ROW;
+		result(s, &end, a);
+		return ASK_GO_ON;
+	case ANSWER_RUN:
+		if (r.job.verb != VERB_BODY || !wire_get_run(a->body, a->len, &run))
+			return ASK_REFUSE;
+		end.status = LANE_RUN;
 		result(s, &end, a);
 		return ASK_GO_ON;
 	case ANSWER_END:

@@ -173,6 +173,7 @@ static void summary(const struct totals *t)
 	for (unsigned v = 0; v < VERDICT_COUNT; v++)
 		json_object_set_new(j, verdict_name(v), json_u64(t->tally.verdicts[v]));
 	json_object_set_new(j, "moved", json_u64(t->tally.moved));
+	json_object_set_new(j, "quarantined", json_u64(t->quarantined));
 	json_object_set_new(j, "bytes", json_u64(t->tally.bytes));
 	json_object_set_new(j, "seconds", json_real(t->seconds));
 	json_object_set_new(j, "exit", json_integer(t->exit));

@@ -395,6 +395,8 @@ static void summary(const struct totals *t)
 		printf("; %" G_GUINT64_FORMAT " moved", t->tally.moved);
 	else
 		printf("; none moved");
+	if (t->quarantined > 0)
+		printf("; %" G_GUINT64_FORMAT " in quarantine", t->quarantined);
 	printf(". Exit %d.\n", t->exit);
 	fflush(stdout);
 }

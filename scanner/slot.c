@@ -254,14 +254,17 @@ static enum load load_others(struct slot *s, const struct slot_source *src, cons
 		char path[PATH_MAX];
 		int fd;
 
+		/* What others have, too, lies where the format says. */
+		if (format->roles[role].shared) {
+			if (format->path_of(s->place, role, name->id, name->id_len, src->depth, path,
+					    sizeof path) != 0)
+				load_facts(s, src, role, path);
+			continue;
+		}
 		if (!format->roles[role].checked ||
 		    !part_path(format, s->place, role, name->id, name->id_len, src->depth, s->path,
 			       path, sizeof path))
 			continue;
-		if (format->roles[role].shared) {
-			load_facts(s, src, role, path);
-			continue;
-		}
 		fd = open_beneath(src->config->root, path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
 		if (fd == -ENOENT)
 			continue;

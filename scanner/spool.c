@@ -108,6 +108,20 @@ static pid_t pid_in(int fd)
 	return pid > 1 && pid < 1 << 30 ? (pid_t)pid : 0;
 }
 
+/* Is this the name of the process? It can be read where the root directory cannot. */
+static bool is_called(const char *pid, const char *name)
+{
+	g_autofree char *path = g_strconcat("/proc/", pid, "/comm", NULL);
+	char comm[32] = "";
+	FILE *f = fopen(path, "re");
+
+	if (f != NULL && fgets(comm, sizeof comm, f) != NULL)
+		comm[strcspn(comm, "\n")] = '\0';
+	if (f != NULL)
+		fclose(f);
+	return strcmp(comm, name) == 0;
+}
+
 /* Is the spool some process' root directory? Only root can see that of others. */
 static enum running chrooted(const struct spool *spool)
 {
@@ -118,18 +132,19 @@ static enum running chrooted(const struct spool *spool)
 
 	if (proc == NULL || fstat(spool->root, &here) < 0 || geteuid() != 0)
 		running = SERVER_UNKNOWN;
-	while (running == SERVER_STOPPED && (e = readdir(proc)) != NULL) {
-		char path[sizeof e->d_name + sizeof "/proc//root"];
+	while (running != SERVER_RUNNING && proc != NULL && (e = readdir(proc)) != NULL) {
+		g_autofree char *path = g_strconcat("/proc/", e->d_name, "/root", NULL);
 		struct stat st;
 
 		if (!g_ascii_isdigit(e->d_name[0]))
 			continue;
-		g_snprintf(path, sizeof path, "/proc/%s/root", e->d_name);
-		if (stat(path, &st) == 0)
-			running = st.st_ino == here.st_ino && st.st_dev == here.st_dev ?
-					  SERVER_RUNNING : running;
-		else if (errno == EACCES || errno == EPERM)
+		if (stat(path, &st) == 0) {
+			if (st.st_ino == here.st_ino && st.st_dev == here.st_dev)
+				running = SERVER_RUNNING;
+		} else if (errno != ENOENT && errno != ESRCH &&
+			   is_called(e->d_name, spool->format->chrooted)) {
 			running = SERVER_UNKNOWN;
+		}
 	}
 	if (proc != NULL)
 		closedir(proc);
@@ -142,7 +157,7 @@ enum running spool_running(const struct spool *spool)
 	int held, fd;
 	pid_t pid;
 
-	if (spool->format->chrooted)
+	if (spool->format->chrooted != NULL)
 		return chrooted(spool);
 	if (spool->format->pid_file == NULL)
 		return SERVER_UNKNOWN;
@@ -190,6 +205,18 @@ static uint32_t version_number(const char *text)
 	if (text == NULL || sscanf(text, "%u.%u.%u", &major, &minor, &patch) < 2)
 		return 0;
 	return VERSION(major & 0xff, minor & 0xff, patch & 0xff);
+}
+
+bool spool_set_version(struct spool *spool, const char *version)
+{
+	uint32_t number = version_number(version);
+
+	if (number == 0)
+		return false;
+	g_free(spool->version);
+	spool->version = g_strdup(version);
+	spool->site.version = number;
+	return true;
 }
 
 /* The commands of the host speak for the host's own spool only, not for a copy. */

@@ -27,6 +27,9 @@ struct spool {
 struct spool *spool_open(const char *arg, char **error_r);
 void spool_close(struct spool *spool);
 
+/* The operator says which version the spool's server has: "3.7.11". False when that is none. */
+bool spool_set_version(struct spool *spool, const char *version);
+
 /* Look again whether the server runs: from its pid file and /proc/locks, taking no lock. */
 enum running spool_running(const struct spool *spool);
 

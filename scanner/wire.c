@@ -139,6 +139,17 @@ bool wire_put_row(struct wire *w, unsigned index, const struct row *row)
 	return end(w, start);
 }
 
+bool wire_put_run(struct wire *w, unsigned index, const struct run *run)
+{
+	size_t start = begin(w, ANSWER_RUN, index);
+
+	put_u8(w, run->part);
+	put_u64(w, run->offset);
+	put_u64(w, run->length);
+	put_u8(w, run->newline);
+	return end(w, start);
+}
+
 bool wire_put_end(struct wire *w, unsigned index)
 {
 	return end(w, begin(w, ANSWER_END, index));
@@ -258,5 +269,18 @@ bool wire_get_row(const uint8_t *body, size_t len, struct row *row)
 	row->depth = cur_u8(&c);
 	get_text(&c, &row->kind);
 	get_text(&c, &row->detail);
+	return whole(&c);
+}
+
+bool wire_get_run(const uint8_t *body, size_t len, struct run *run)
+{
+	struct cur c = cur_make(body, len, 0);
+
+	run->part = get_enum(&c, PARTS_MAX);
+	run->offset = cur_u64le(&c);
+	run->length = cur_u64le(&c);
+	run->newline = get_enum(&c, 2);
+	if (run->offset > INT64_MAX || run->length > INT64_MAX - run->offset)
+		cur_fail(&c, CUR_TOO_BIG);
 	return whole(&c);
 }

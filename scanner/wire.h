@@ -21,7 +21,8 @@ enum answer_kind {
 	ANSWER_DONE = 1, /* body: report */
 	ANSWER_WANT,     /* body: part u8, off u64, len u32 */
 	ANSWER_ROW,      /* body: row of a listing */
-	ANSWER_END,      /* end of a listing; no body */
+	ANSWER_RUN,      /* body: run of text */
+	ANSWER_END,      /* end of a listing or of the text; no body */
 };
 
 struct answer {
@@ -43,6 +44,7 @@ struct wire {
 bool wire_put_report(struct wire *w, unsigned index, const struct report *r);
 bool wire_put_want(struct wire *w, unsigned index, const struct want *want);
 bool wire_put_row(struct wire *w, unsigned index, const struct row *row);
+bool wire_put_run(struct wire *w, unsigned index, const struct run *run);
 bool wire_put_end(struct wire *w, unsigned index);
 
 /* The other side. The next answer of a frame: false at its end or when it does
@@ -53,5 +55,6 @@ bool wire_next(struct cur *frame, struct answer *a);
 bool wire_get_report(const uint8_t *body, size_t len, struct report *r);
 bool wire_get_want(const uint8_t *body, size_t len, struct want *want);
 bool wire_get_row(const uint8_t *body, size_t len, struct row *row);
+bool wire_get_run(const uint8_t *body, size_t len, struct run *run);
 
 #endif

@@ -122,6 +122,30 @@ static void decode(const struct lane_head *head, unsigned index)
 	wire_put_end(&w.wire, index);
 }
 
+/* Where the text lies; a format without body() has none. */
+static void body(const struct lane_head *head, unsigned index)
+{
+	const struct format *format = formats[head->format];
+	enum step step = format->body != NULL ? STEP_ROW : STEP_DONE;
+
+	memset(w.scratch, 0, format->body_scratch);
+	load(head, index);
+	while (step != STEP_DONE) {
+		struct want want;
+		struct run run = { 0 };
+
+		step = format->body(w.scratch, &w.message, &run, &want);
+		if (step == STEP_WANT) {
+			get_window(head, index, &want);
+		} else if (step == STEP_ROW && !wire_put_run(&w.wire, index, &run)) {
+			flush();
+			wire_put_run(&w.wire, index, &run);
+		}
+	}
+	flush();
+	wire_put_end(&w.wire, index);
+}
+
 void worker_main(const uint8_t *lane)
 {
 	const struct lane_head *head = (const struct lane_head *)(const void *)lane;
@@ -138,6 +162,8 @@ void worker_main(const uint8_t *lane)
 #endif
 			if (head->verb == VERB_DECODE)
 				decode(head, i);
+			else if (head->verb == VERB_BODY)
+				body(head, i);
 			else
 				check(head, i);
 		}

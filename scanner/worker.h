@@ -14,7 +14,7 @@
 
 #include <sys/types.h>
 
-enum lane_verb { VERB_CHECK, VERB_DECODE };
+enum lane_verb { VERB_CHECK, VERB_DECODE, VERB_BODY };
 
 /* Lane memory: written by a reader, mapped read-only by its worker. Offsets
  * count from the head. */

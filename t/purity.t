@@ -149,6 +149,45 @@ sub foreign_includes {
     return @bad;
 }
 
+# Members of type struct cur that the headers declare.
+sub cursor_members {
+    my @members;
+    for my $file (@_) {
+        open my $in, '<', $file or die "$file: $!";
+        push @members, map { /^\tstruct cur (\w+(?:, \w+)*);/ ? split /, /, $1 : () } <$in>;
+    }
+    return @members;
+}
+
+# Lines that change a field of a cursor, which only cursor.h may: that every
+# cursor is sound is proved (t/prove) of the functions there. Cursors are what a
+# function declares as "struct cur", and members of that type.
+sub cursor_writes {
+    my ($file, @members) = @_;
+    my @bad;
+    open my $in, '<', $file or die "$file: $!";
+    my $text = do { local $/; <$in> };
+    for my $function (split /^}/m, $text) {
+        my @names;
+        for my $list ($function =~ /\bstruct cur\s+([^;(){]*)/g) {
+            $list =~ s/=[^,]*//g;
+            for my $item (split /,/, $list) {
+                last unless $item =~ /^[\s*]*(\w+)\s*(?:\[.*)?$/; # "struct x y": the next parameter
+                push @names, $1;
+            }
+        }
+        my $cursor = join '|', (map { "\\b$_" } @names), map { "(?:->|\\.)$_" } @members;
+        next if $cursor eq '';
+        my $field = qr/(?<![\w>.])(?:\w+(?:->|\.))*?(?:$cursor)\s*(?:\.|->)\s*(?:buf|len|pos|base|err)\b/;
+        for my $line (split /\n/, $function) {
+            push @bad, $line =~ s/^\s+|\s+$//gr
+                if $line =~ /$field\s*(?:[-+*\/%&|^]|<<|>>)?=(?!=)/ || $line =~ /$field\s*(?:\+\+|--)/
+                || $line =~ /(?:\+\+|--)\s*$field/;
+        }
+    }
+    return @bad;
+}
+
 # --- Self-test ----------------------------------------------------------------------
 
 sub self_test {
@@ -164,6 +203,24 @@ BAD
     close $out;
     is_deeply([ foreign_includes($file) ], [ '<stdio.h>', '"../scanner/scan.h"' ],
         'self-test: foreign includes are found');
+
+    open $out, '>', $file or die $!;
+    print $out <<'BAD';
+struct rec { struct cur data; unsigned len; };
+static void f(struct cur *c, struct rec *rec)
+{
+	struct cur a = *c, b;
+	size_t n = a.len;
+	rec->len = 3;
+	if (a.pos == n) return;
+	b.len = 0;
+	c->pos += n;
+	rec->data.err++;
+}
+BAD
+    close $out;
+    is_deeply([ cursor_writes($file, 'data') ], [ 'b.len = 0;', 'c->pos += n;', 'rec->data.err++;' ],
+        'self-test: changes of a cursor are found');
 
     open $out, '>', $file or die $!;
     print $out <<'BAD';
@@ -198,13 +255,18 @@ my @bad = map { my $f = $_; map { basename($f) . " includes $_" } foreign_includ
     @sources, sort glob "$src/parsers/*.h";
 is_deeply(\@bad, [], 'parsers/ includes nothing but itself and five headers of libc');
 
+my @members = cursor_members(glob "$src/parsers/*.h");
+@bad = map { my $f = $_; map { basename($f) . ": $_" } cursor_writes($f, @members) }
+    @sources, grep { !/cursor\.h$/ } glob "$src/parsers/*.h";
+is_deeply(\@bad, [], 'only cursor.h changes a cursor');
+
 my @imports = imports("$build/libparsers.a");
 is_deeply([ impure(@imports) ], [], 'parsers/ calls no input, output, allocation or clock')
     or diag("calls: @imports");
 note("calls: @imports");
 
 SKIP: {
-    skip 'gcc 10 or later is needed for -fcallgraph-info', 9 unless ($version // 0) >= 10;
+    skip 'gcc 10 or later is needed for -fcallgraph-info', 10 unless ($version // 0) >= 10;
     self_test();
 
     my $dir = "$temp/parsers";

@@ -12,7 +12,7 @@ seconds=${1:-60}
 src=$(cd "$(dirname "$0")/../.." && pwd)
 out=${FUZZ_DIR:-$src/build-fuzz}
 live=${SPOOLCK_FUZZ_CORPUS:-/var/tmp/spoolck-live/postfix-corpus}
-targets=${*:-cursor wire postfix}
+targets=${*:-cursor wire postfix opensmtpd}
 
 for CC in ${CLANG:-} clang clang-19 clang-16 clang-14; do
 	command -v "$CC" >/dev/null && break
@@ -47,8 +47,18 @@ seed_postfix() {
 		length $rest <= 48 or next;
 		open my $in, "<:raw", $_ or next;
 		my $bytes = do { local $/; <$in> };
-		open my $out, ">:raw", sprintf "%s/seed-%04d", $ENV{SEEDS}, $. or die;
-		print $out pack("C6", $place{$place}, 2, 0, $. % 6, 0, length $rest), $rest, $bytes;'
+		open my $out, ">:raw", sprintf "%s/seed-%05d", $ENV{SEEDS}, ++$n or die;
+		print $out pack("C6", $place{$place}, 2, 0, $n % 6, 0, length $rest), $rest, $bytes;'
+}
+
+seed_opensmtpd() {
+	find "$src"/fixtures/opensmtpd/*/spool -type f -size -8k | perl -ne '
+		chomp;
+		my ($place, $rest) = m{/(queue|offline)/(.*)} or next;
+		open my $in, "<:raw", $_ or next;
+		my $bytes = do { local $/; <$in> };
+		open my $out, ">:raw", sprintf "%s/seed-%05d", $ENV{SEEDS}, ++$n or die;
+		print $out pack("C5", $place eq "queue" ? 0 : 1, $. % 4, $. % 6, 0x75, length $rest), $rest, $bytes;'
 }
 
 status=0 total=0 broken=0
@@ -56,9 +66,10 @@ for t in $targets; do
 	build "$t"
 	corpus=$out/corpus-$t log=$out/log-$t
 	mkdir -p "$corpus" "$out/seeds-$t"
-	if [ "$t" = postfix ]; then
-		SEEDS="$out/seeds-$t" seed_postfix
-	fi
+	case $t in
+	postfix) SEEDS="$out/seeds-$t" seed_postfix ;;
+	opensmtpd) SEEDS="$out/seeds-$t" seed_opensmtpd ;;
+	esac
 	if "$out/fuzz_$t" -max_total_time="$seconds" -max_len=8192 -timeout=20 -rss_limit_mb=1024 \
 		-print_final_stats=1 -artifact_prefix="$out/$t-" \
 		"$corpus" "$out/seeds-$t" >"$log" 2>&1; then
@@ -69,7 +80,7 @@ for t in $targets; do
 	fi
 	n=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
 	total=$((total + ${n:-0}))
-	echo "fuzz_$t: $verdict, ${n:-0} executions, $(find "$corpus" -type f | wc -l) inputs kept"
+	echo "fuzz_$t: $verdict, ${n:-0} executions, $(find "$out/seeds-$t" -type f | wc -l) seeds, $(find "$corpus" -type f | wc -l) inputs kept"
 done
 echo "fuzz: $total executions"
 echo "$(($(echo "$targets" | wc -w) - broken)) passed, $broken failed"

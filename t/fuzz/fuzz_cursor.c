@@ -135,11 +135,28 @@ static void try_sub(struct cur *c, struct model *m, size_t n, bool enter)
 	}
 }
 
+static void try_copy(struct cur *c, struct model *m, size_t n)
+{
+	uint8_t to[24], before[24];
+
+	memset(before, 0xa5, sizeof before);
+	memcpy(to, before, sizeof to);
+	if (cur_copy(c, to, n)) {
+		must(has(m, n));
+		must(memcmp(to, m->bytes + m->pos, n) == 0);
+		must(memcmp(to + n, before + n, sizeof to - n) == 0);
+		m->pos += n;
+	} else {
+		must(!has(m, n));
+		must(memcmp(to, before, sizeof to) == 0);
+	}
+}
+
 static void one(struct cur *c, struct model *m, unsigned op, uint64_t arg)
 {
 	size_t small = (size_t)(arg % 24);
 
-	switch (op % 14) {
+	switch (op % 16) {
 	case 0: try_take(c, m, small); break;
 	case 1: try_take(c, m, (size_t)arg); break;
 	case 2: must(cur_skip(c, small) == has(m, small)); m->pos += m->err == CUR_OK ? small : 0; break;
@@ -154,7 +171,10 @@ static void one(struct cur *c, struct model *m, unsigned op, uint64_t arg)
 	case 10: must(cur_find(c, (uint8_t)arg) == model_find(m, (uint8_t)arg)); break;
 	case 11: try_sub(c, m, small, (arg >> 8 & 1) != 0); break;
 	case 12: must(cur_peek(c) == (m->err == CUR_OK && m->pos < m->len ? m->bytes[m->pos] : -1)); break;
-	default: try_sub(c, m, (size_t)arg, (arg >> 8 & 1) != 0); break;
+	case 13: try_sub(c, m, (size_t)arg, (arg >> 8 & 1) != 0); break;
+	case 14: try_copy(c, m, small); break;
+	default: must(cur_ahead(c, (size_t)arg) == (m->err == CUR_OK && arg < m->len - m->pos ?
+						    m->bytes[m->pos + arg] : -1)); break;
 	}
 	same(c, m);
 }

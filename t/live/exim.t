@@ -14,6 +14,7 @@ use lib "$FindBin::Bin/lib", "$FindBin::Bin/../lib";
 
 use Fcntl ();
 use Lab::Exim;
+use POSIX ();
 use Lab::Exim::Damage qw(make_damage);
 use Lab::Util qw(base_dir slurp spew run_ok);
 use Spoolck;
@@ -27,7 +28,7 @@ my $base = base_dir() . '/exim-lab';
 
 # --- Real mail -----------------------------------------------------------------------------------
 
-sub spools { my ($work) = @_; return grep { -d "$_/input" } sort glob "$work/spool*" }
+sub spools { my ($work) = @_; return map { "$work/spool-$_" } qw(plain split wire) }
 
 sub queue_mail {
     my ($suite, $work, $scale) = @_;
@@ -119,6 +120,7 @@ sub agrees {
     my ($word, $tried) = @$server{qw(word tried)};
     my $moves = $mine->{impact} =~ /^server-/ && $mine->{verdict} eq 'corrupt';
     return $mine->{verdict} eq 'corrupt' && $mine->{impact} eq 'server-stops' ? 'crash' : undef if $word eq 'crash';
+    return 'a lookup type that this Exim has not got' if $word eq 'format' && $case->{kind} eq 'option-new' && $case->{head} =~ /^--\((?:ldap|nosuch)\)/m;
     return $moves ? 'refused' : undef if $word eq 'format';
     return $mine->{names} =~ /exim\.data-missing/ && $mine->{verdict} eq 'corrupt' ? 'skipped' : undef if $word eq 'gone';
     return $mine->{verdict} =~ /corrupt|suspect/ ? 'deleted' : undef if $word eq 'completed';
@@ -148,6 +150,7 @@ sub damage {
         my ($id) = $case->{name} =~ m{([^/]+)$};
         my ($s, $o, $b) = ($server->{ $case->{name} }, $ours->{ $case->{name} }, $server->{"orig/input/$id"});
         $o //= { verdict => 'not listed', impact => '', names => '' };
+        $case->{head} = slurp("$to/$case->{name}-H");
         my $as = $s && agrees($case, $s, $o, $b);
         $tally{$as}++ if defined $as;
         push @disagree, "$case->{name} $case->{kind}: server $s->{word} ($s->{tried}), we $o->{verdict} $o->{impact} $o->{names}" unless defined $as;
@@ -203,6 +206,91 @@ sub killers {
     }
 }
 
+# --- Beside a server at work ------------------------------------------------------------------
+
+# The lock that Exim takes, held by another process while the code runs.
+sub with_lock {
+    my ($path, $len, $code) = @_;
+    pipe my $ready, my $tell or die;
+    my $pid = fork // die;
+    if (!$pid) {
+        open my $d, '+<', $path or POSIX::_exit(1);
+        fcntl $d, Fcntl::F_SETLK(), pack 's s x![l!] l! l! i', Fcntl::F_WRLCK(), 0, 0, $len, 0 or POSIX::_exit(2);
+        syswrite $tell, 'x';
+        sleep 60;
+        POSIX::_exit(0);
+    }
+    close $tell;
+    is(sysread($ready, my $x, 1), 1, 'the lock is held');
+    $code->();
+    kill 'KILL', $pid;
+    waitpid $pid, 0;
+}
+
+sub beside_the_server {
+    my ($suite, $work) = @_;
+    my $pid = fork // die;
+    if (!$pid) { POSIX::_exit(!Lab::Exim::inside($suite, $work, 60, 'busy /lab/spool-busy 12')) }
+    my ($scans, $seen, @worse) = (0, 0);
+    until (waitpid $pid, POSIX::WNOHANG()) {
+        select undef, undef, undef, 0.05;
+        next unless -d "$work/spool-busy/input";
+        my $scan = scan('-n', '--all', "exim:$work/spool-busy");
+        $scans++;
+        $seen += @{ $scan->{messages} };
+        push @worse, map { "$_->{id} $_->{verdict}" } grep { $_->{verdict} =~ /suspect|corrupt|unchecked|foreign/ } @{ $scan->{messages} };
+        push @worse, "exit $scan->{status}" if $scan->{status};
+    }
+    is($?, 0, "$suite: the server was at work");
+    cmp_ok($seen, '>', 20, "... beside $scans scans, which met $seen messages");
+    is_deeply(\@worse, [], 'and raised nothing above a notice');
+}
+
+# --- There and back ------------------------------------------------------------------------------
+
+sub there_and_back {
+    my ($suite, $work) = @_;
+    my $spool = "$work/spool-back";
+    my $store = "$work/store";
+    run_ok('cp', '-a', "$work/spool-split", $spool);
+    my @heads = sort glob "$spool/input/?/*-H";
+    my %damage = (cut => sub { truncate $_[0], 200 or die },
+        killer => sub { my $h = slurp($_[0]); $h =~ s/^XX\n/-aclm x -5\nabc\nXX\n/m or $h =~ s/^([YN][YN] )/-aclm x -5\nabc\n$1/m; open my $out, '>', $_[0]; print $out $h; close $out },
+        gone => sub { unlink $_[0] =~ s/-H$/-D/r });
+    my %id;
+    for my $what (sort keys %damage) {
+        my $head = splice @heads, 5, 1;
+        ($id{$what}) = $head =~ m{([^/]+)-H$};
+        $damage{$what}->($head);
+    }
+    my ($healthy) = grep { !-s s/-H$/-J/r } @heads;
+    my ($good) = $healthy =~ m{([^/]+)-H$};
+    my @args = ('--store', $store, "exim:$spool");
+    my ($cut) = glob "$spool/input/?/$id{cut}-D";
+    with_lock($cut, 3 + length $id{cut}, sub {
+        my $scan = scan('-p', @args);
+        my %action = map { $_->{id} => $_ } @{ $scan->{messages} };
+        is($action{ $id{cut} }{action}, 'refused', "$suite: a message with a locked -D stays");
+        like($action{ $id{cut} }{reason}, qr/working on this message/, '... because the server works on it');
+        is($action{ $id{killer} }{action}, 'moved', 'what kills the server leaves with scan -p');
+    });
+    my $before = snapshot($spool);
+    my $scan = scan('-y', @args);
+    my %action = map { $_->{id} => $_->{action} } @{ $scan->{messages} };
+    is_deeply([ @action{ @id{qw(cut gone)} } ], [ 'moved', 'moved' ], 'the others leave with scan -y');
+    is(scalar(my @left = glob "$spool/input/?/{$id{cut},$id{gone},$id{killer}}-*"), 0, 'with all their files');
+    my $added = spoolck('quarantine', 'add', '--store', $store, "exim:$spool:$good");
+    is(exit_bits($added), '1', 'a healthy one is put aside by hand') or diag($added->{err}, $added->{out});
+    ok(Lab::Exim::inside($suite, $work, 60, 'run_queue /lab/spool-back /lab/log-back'), 'the server runs its queue');
+    unlike(slurp("$work/log-back"), qr/format error|Format error|signal|not found|panic|$good/i, 'and has nothing to complain of');
+    my $list = parsed(spoolck('quarantine', 'list', '--store', $store, '--format', 'json'));
+    my ($entry) = $spool && map { $_->{entry} } grep { ($_->{id} // '') eq $good } json_lines($list->{out});
+    my $restored = spoolck('quarantine', 'restore', '--store', $store, $entry // '?');
+    is(exit_bits($restored), '2', 'it comes back') or diag($restored->{err}, $list->{out});
+    ok(Lab::Exim::inside($suite, $work, 60, "run_queue /lab/spool-back /lab/log-again"), 'the server runs its queue once more');
+    like(slurp("$work/log-again"), qr/ $good (?:==|=>) /, 'and takes it');
+}
+
 for my $suite (qw(bookworm trixie)) {
     my $work = "$base-$suite";
     Lab::Exim::build_chroot($suite);
@@ -210,6 +298,8 @@ for my $suite (qw(bookworm trixie)) {
     nothing_above_notice($suite, $work);
     damage($suite, $work);
     killers($suite, $work);
+    beside_the_server($suite, $work);
+    there_and_back($suite, $work);
 }
 
 done_testing();

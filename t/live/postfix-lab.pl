@@ -5,6 +5,8 @@
 #   corpus    queue some hundred real messages           -> postfix-corpus/, postfix-corpus.tsv
 #   damage    thousands of damaged copies of them        -> postfix-damaged/, postfix-damaged.tsv
 #   judge     what postcat and the daemons make of those -> postfix-verdicts.tsv
+#   busy      scans beside a Postfix under load
+#   roundtrip a killer: quarantine, work, restore
 #   report    counts by kind and verdict, on standard output
 #   all       everything, in this order
 #
@@ -23,6 +25,7 @@ use Lab::Util qw(base_dir say_step in_namespace wait_namespaces tsv_read);
 use Lab::Postfix;
 use Lab::Postfix::Corpus qw(make_corpus);
 use Lab::Postfix::Damage qw(make_damage);
+use Lab::Postfix::Beside qw(busy round_trip);
 use Lab::Postfix::Judge qw(judge_postcat judge_lane judge_named select_files select_for_local merge opinion);
 
 my $self = Cwd::abs_path(__FILE__);
@@ -62,6 +65,8 @@ my %step = (
     corpus => sub { Lab::Postfix::build_chroot(); inside('corpus') },
     damage => sub { make_damage($corpus, $damaged, number => $number, seed => $seed) },
     judge  => \&judge,
+    busy   => sub { inside('busy') },
+    roundtrip => sub { inside('roundtrip') },
     report => \&report,
 );
 
@@ -71,6 +76,8 @@ my %inside = (
     corpus  => sub { make_corpus(lab('corpus'), $corpus) },
     postcat => sub { judge_postcat(lab("postcat"), $damaged, "$base/postfix-lane-postcat.tsv", 16) },
     named   => sub { judge_named(lab('named'), $damaged, "$base/postfix-lane-named.tsv") },
+    busy    => sub { busy(lab('busy')) },
+    roundtrip => sub { round_trip(lab('roundtrip')) },
     local   => sub { judge_lane(lab("local"), $damaged, [ select_for_local($damaged, 300) ], "$base/postfix-lane-local.tsv", "local") },
     lane    => sub {
         my ($n) = @_;

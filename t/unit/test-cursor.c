@@ -135,6 +135,39 @@ static void test_numbers(void)
 	}
 }
 
+/* A number that is cut leaves the cursor where it was. */
+static void test_cut_numbers(void)
+{
+	struct cur c = window("abcdef", 6);
+
+	cur_u8(&c);
+	g_assert_cmpuint(cur_u64le(&c), ==, 0);
+	g_assert_cmpuint(cur_offset(&c), ==, 1001);
+	drop(&c);
+}
+
+static void test_copy_ahead(void)
+{
+	struct cur c = window("abcdef", 6), empty = cur_make(NULL, 0, 0);
+	uint8_t to[4] = "wxyz";
+
+	g_assert_cmpint(cur_ahead(&c, 0), ==, 'a');
+	g_assert_cmpint(cur_ahead(&c, 5), ==, 'f');
+	g_assert_cmpint(cur_ahead(&c, 6), ==, -1);
+	g_assert_cmpint(cur_ahead(&c, SIZE_MAX), ==, -1);
+	g_assert_true(cur_copy(&c, to, 3));
+	same_bytes(to, 4, "abcz", 4);
+	g_assert_true(cur_copy(&c, to, 0));
+	g_assert_false(cur_copy(&c, to, 4));
+	same_bytes(to, 4, "abcz", 4);
+	g_assert_cmpint(c.err, ==, CUR_SHORT);
+	g_assert_cmpuint(c.pos, ==, 3);
+	g_assert_cmpint(cur_ahead(&c, 0), ==, -1);
+	g_assert_true(cur_copy(&empty, to, 0));
+	g_assert_cmpint(cur_sub(&empty, 0).err, ==, CUR_OK);
+	drop(&c);
+}
+
 static void varint(const char *bytes, size_t n, unsigned max_bytes, uint64_t max, enum cur_err err,
 		   uint64_t value, size_t used)
 {
@@ -212,6 +245,8 @@ int main(int argc, char **argv)
 	g_test_add_func("/cursor/empty", test_empty);
 	g_test_add_func("/cursor/seek-peek-view", test_seek_peek_view);
 	g_test_add_func("/cursor/numbers", test_numbers);
+	g_test_add_func("/cursor/cut-numbers", test_cut_numbers);
+	g_test_add_func("/cursor/copy-ahead", test_copy_ahead);
 	g_test_add_func("/cursor/varint", test_varint);
 	g_test_add_func("/cursor/sub", test_sub);
 	g_test_add_func("/cursor/find", test_find);

@@ -214,6 +214,9 @@ static void test_lines(void)
 	line("tag", ": IN\n", "key suspect stranded");
 	line("tag", "tags: IN\n", "key suspect stranded");
 	line("tag", "helo: x\n", "key-twice suspect none");
+	/* The last of two lines counts, unless they are spelled differently. */
+	line("tag", "retry: x\nretry: 1\n", "key-twice suspect none, key-twice suspect none");
+	line("tag", "Retry: x\n", "number " LOST ", key-twice suspect none");
 	line("version", "version: 2\n", "version " LOST);
 	line("version", "version: 4\n", "version suspect stranded");
 	line("version", "Version: 3\n", "version " LOST);

@@ -17,6 +17,13 @@ our @EXPORT_OK = qw(lay_out lines_of);
 # Places whose files belong to messages of the same name.
 my %log = map { $_ => 1 } qw(defer bounce trace);
 
+# What every queue of a format has, and the mode of its files, where they are not Postfix'.
+my %dirs = (exim => [qw(input msglog db)], opensmtpd => [qw(queue incoming purge temporary offline)]);
+my %mode = (exim => '0640', opensmtpd => '0600');
+
+# The format of a case: the folder that it lies in.
+sub format_of { my ($case) = @_; return $case =~ m{/([^/]+)/[^/]+$} ? $1 : '' }
+
 # Copy the fixture `case`/spool to the new directory `root`. Returns { real path => path
 # in the fixture }; dies when it cannot be done, with "owner" when that takes root.
 sub lay_out {
@@ -24,7 +31,7 @@ sub lay_out {
     my $special = layout("$case/layout");
     my (@files, %inode, %back);
 
-    File::Path::make_path(map { "$root/$_" } PLACES);
+    File::Path::make_path(map { "$root/$_" } @{ $dirs{ format_of($case) } // [PLACES] });
     File::Find::find({ no_chdir => 1, wanted => sub {
         push @files, substr $_, 1 + length "$case/spool" if -f;
     } }, "$case/spool");
@@ -72,7 +79,7 @@ sub one {
         chown $special->{owner}, -1, $tmp or die "owner: $!\n";
     }
     utime $mtime, $mtime, $tmp;
-    chmod oct($special->{mode} // (is_log($path) ? '0600' : $path =~ /^maildrop/ ? '0744' : '0700')),
+    chmod oct($special->{mode} // $mode{ format_of($case) } // (is_log($path) ? '0600' : $path =~ /^maildrop/ ? '0744' : '0700')),
         $tmp;
     rename $tmp, "$root/$dir/$name" or die "$name: $!\n";
     return "$dir/$name";

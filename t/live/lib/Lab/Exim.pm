@@ -48,7 +48,7 @@ sub enter {
     run_ok('hostname', 'lab.test');
     run_ok('mount', '--bind', $work, "$root/lab");
     run_ok('mount', '-t', 'proc', 'proc', "$root/proc");
-    spew("$work/exim.conf", slurp("$here/../../exim/exim.conf"));
+    spew("$work/exim.conf", slurp("$here/../../exim/exim.conf")) unless -e "$work/exim.conf";
     chdir $root or die;
     chroot $root or die "chroot: $!";
     chdir '/' or die;
@@ -237,7 +237,7 @@ sub queue_journal {
         if (!$pid) {
             setpgrp 0, 0;
             open STDOUT, '>', '/dev/null'; open STDERR, '>', '/dev/null';
-            exec { 'exim4' } command($spool, '-M', $id);
+            exec { 'exim4' } command($spool, '-DSLOW=1', '-M', $id);
         }
         eval { wait_for('a journal', 10, sub { grep { -s } glob("$spool/input/$id-J $spool/input/?/$id-J") }) };
         kill 'KILL', -$pid;
@@ -263,6 +263,44 @@ sub corpus {
     queue_journal($spool, 2 + $scale / 4);
     system 'rm', '-rf', "$spool/db";
     mkdir "$spool/db";
+}
+
+# Mail comes and goes for so many seconds: daemon, deliveries, some of it partial.
+sub busy {
+    my ($spool, $seconds) = @_;
+    new_spool($spool);
+    my $end = time + $seconds;
+    my ($r, $n) = (rng(5), 0);
+    with_daemon($spool, [], sub {
+        while (time < $end) {
+            my $s = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => 2525) or die;
+            my $text = "EHLO client.test\r\n";
+            for (1 .. 4) {
+                my @to = grep { !/quoted/ } recipients($r, ++$n);
+                @to = grep { !/defer|list/ } @to if $n % 4;
+                @to = ('only@ok.test') unless @to;
+                $text .= smtp_text(from => "busy$n\@lab.test", to => \@to, data => headers($r, $n) . "\n" . body($r, $n));
+            }
+            print {$s} $text . "QUIT\r\n";
+            my @answer = <$s>;
+            exim($spool, '', '-q');
+            if ($n % 40 == 0) { exim($spool, '', '-Mrm', $_) for ids($spool) }
+        }
+    });
+}
+
+# Thaws and runs the queue; what was listed and logged goes to a file.
+sub run_queue {
+    my ($spool, $to) = @_;
+    system 'rm', '-rf', "$spool/log", "$spool/db";
+    new_spool($spool);
+    my ($list, $out) = exim($spool, '', '-bpr');
+    my ($status) = exim($spool, '', '-qff', '-DSPLIT=true');
+    my ($again, $then) = exim($spool, '', '-bpr');
+    spew($to, "-bp: " . ($out =~ /\*\*\*.*/ ? $& : 'fine') . ', ' . ($then =~ /\*\*\*.*/ ? $& : 'fine') . "\n"
+        . join '', map { 'signal ' x !!($_ & 127) } $list, $status, $again);
+    open my $log, '>>', $to or die;
+    print {$log} map { -e ? slurp($_) : () } "$spool/log/mainlog";
 }
 
 # --- Judging ------------------------------------------------------------------------------------

@@ -92,7 +92,7 @@ sub start {
         %ENV = (PATH => '/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL => 'C');
         exec 'chroot', $self->{root}, 'smtpd', '-d', '-v', @options or POSIX::_exit(1);
     }
-    return wait_for('smtpd', 30, sub { $self->log =~ /done loading queue|exiting|fatal/ || !$self->alive });
+    return wait_for('smtpd', 120, sub { $self->log =~ /done loading queue|exiting|fatal/ || !$self->alive });
 }
 
 sub log { my ($self) = @_; return -e $self->{log} ? slurp($self->{log}) : '' }

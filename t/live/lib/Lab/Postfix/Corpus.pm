@@ -8,6 +8,7 @@ use strict;
 use warnings;
 use Exporter 'import';
 use Lab::Milter;
+use Lab::Postfix::Records qw(records);
 use Lab::Smtp;
 use Lab::Util qw(spew slurp run_ok spawn stop_children wait_for say_step tsv_write rng);
 
@@ -418,7 +419,7 @@ sub write_tables {
 sub tag_of {
     my ($data, $ids, $id) = @_;
     return $ids->{$id} if $ids && $ids->{$id};
-    return $1 if $data =~ /X-Case: ([\w+.-]+)/;
+    for (records($data)) { return $1 if substr($data, $_->{data_at}, $_->{len}) =~ /^(?:Subject: .*)?X-Case: ([\w+.-]+)/ }
     return 'warning' if $data =~ /Delayed Mail/;
     return 'bounce'  if $data =~ /Undelivered Mail|Mail Delivery Status/;
     return 'other';

@@ -183,7 +183,7 @@ my %pointer_edit = (
     'mid'      => sub { my ($v, $r, $f, $rand) = @_; my $t = pick($rand, grep { $_->{len} > 3 } @{ $f->{recs} }); wide($v, $t->{data_at} + 1 + $rand->($t->{len} - 1)) },
     'forward'  => sub { my ($v, $r, $f, $rand) = @_; my $t = pick($rand, grep { $_->{at} > $r->{at} } @{ $f->{recs} }) or return; wide($v, $t->{at}) },
     'start'    => sub { my ($v) = @_; wide($v, 1) },
-    'digit'    => sub { my ($v, $r, $f, $rand) = @_; substr($v, -1 - $rand->(3), 1) = $rand->(10); $v },
+    'digit'    => sub { my ($v, $r, $f, $rand) = @_; substr($v, -1 - $rand->(length $v < 3 ? 1 : 3), 1) = $rand->(10); $v },
 );
 sub wide { my ($old, $n) = @_; my $s = sprintf '%' . length($old) . 'd', $n; return length $s == length $old ? $s : () }
 for my $name (keys %pointer_edit) {
@@ -379,7 +379,8 @@ sub inserted {
 }
 $kind{'legal-attribute'} = inserted('env', 'A', 'unheard_of=value');
 $kind{'legal-attribute-ext'} = inserted('ext', 'A', 'unheard_of=value');
-$kind{'legal-killed'} = inserted('env', 'K', 'something that was');
+$kind{'killed-record'} = inserted('env', 'K', 'something that was');
+$kind{'legal-killed'} = sub { $_[0]{maildrop} ? () : $kind{'killed-record'}->(@_) };
 $kind{'legal-padding-text'} = inserted('text', 'w', sub { 'w' x $_[0]->(500) });
 $kind{'legal-nul-line'} = inserted('text', 'N', "\0\0a\0");
 $kind{'attribute-no-equal'} = inserted('env', 'A', 'noequalsign');
@@ -433,8 +434,8 @@ $kind{'legal-tail-noise'} = sub { my ($f, $rand) = @_; ($f->{data} . join('', ma
 $kind{'legal-tail-mail'} = sub { my ($f, $rand, $other) = @_; ($f->{data} . $other->{data}, length $f->{data}, '') };
 for my $mode (qw(0400 0600 0000 0500 0777 0750)) {
     my $name = $mode =~ /7.[057]/ ? "legal-mode-$mode" : "mode-$mode";
-    # (A local submission that others cannot read is another matter: see maildrop-unreadable.)
-    $kind{$name} = sub { $_[0]{maildrop} && !$_[0]{requeued} ? () : ($_[0]{data}, 0, $mode) };
+    # (maildrop has rules of its own: see maildrop-unreadable.)
+    $kind{$name} = sub { $_[0]{maildrop} ? () : ($_[0]{data}, 0, $mode) };
     $kind_mode{$name} = oct $mode;
     $few{$name} = 5;
 }

@@ -205,6 +205,7 @@ sub note_line {
         push @{ $item->{sent} }, [ $1, $2, $3 ] if $status eq 'sent' && $detail =~ /got (\w+) (\w+) (\d+)/;
         return if $status eq 'sent' && $item->{status}{sent} > 1;
     }
+    $item->{queued} = 1 if $daemon eq 'qmgr';
     $item->{from}{$1} = 1 if $text =~ /: from=<(.*?)>, size=/;
     $item->{unreadable} = 1 if $text =~ /unreadable mail queue entry|corrupted queue file/;
     $item->{corrupt} = 1 if $text =~ /saving corrupt file/;
@@ -219,6 +220,7 @@ sub blame {
     my $text = defined $words ? $words : $died->{how};
     my $culprit;
     for my $id ($text =~ /\b([0-9A-F]{8,})\b/g) { $culprit ||= $s->{by_id}{$id} }
+    my $named = $culprit;
     if (!$culprit) {
         my $newest = 0;
         for my $id ($s->{lab}->list('active')) {
@@ -227,8 +229,9 @@ sub blame {
         }
     }
     return unless $culprit;
-    if (!defined $words && !$culprit->{row}{tries}) {
-        # Only circumstantial evidence: it gets a second hearing, later.
+    if (!$named && !$culprit->{row}{tries}) {
+        # Only circumstantial evidence (agents touch files in active, too): later it gets a hearing
+        # all alone.
         $culprit->{retry} = 1;
         unlink map { $s->{lab}->spool . "/$_/$culprit->{id}" } qw(active incoming);
         return;
@@ -291,7 +294,8 @@ sub verdict {
     return 'bounced-unreadable' if $item->{unreadable};
     return 'corrupt' if $item->{corrupt} || $at eq 'corrupt';
     return 'rejected' if $item->{rejected};
-    return 'deleted' if $item->{drop} && !$item->{new_id} && !$at;
+    # No new id, or one that qmgr never saw: pickup gave up on the file.
+    return 'deleted' if $item->{drop} && !$at && (!$item->{new_id} || !$item->{queued});
     return $item->{inert} ? 'ignored' : 'stuck' if $at =~ /^(?:maildrop|incoming|active)\z/;
     return 'deferred' if $at eq 'deferred' || $st->{deferred};
     return 'held' if $at eq 'hold';
@@ -383,8 +387,8 @@ sub judge_lane {
     my ($lab, $damaged, $rows, $result, $agent) = @_;
     start_lab($lab, $agent);
     my $s = { lab => $lab, by_id => {}, by_uid => {}, kind_died => {}, crashes => {} };
-    my ($seq, @rows, @out) = (0, @$rows);
-    while (my @some = splice @rows, 0, $batch) {
+    my ($seq, @rows, @alone, @out) = (0, @$rows);
+    while (my @some = @rows ? splice(@rows, 0, $batch) : @alone ? shift @alone : ()) {
         my $t = time;
         my @items;
         for my $row (@some) {
@@ -410,7 +414,7 @@ sub judge_lane {
         if (grep { $_->{daemon} eq 'stuck' } @got) {
             for my $n (reverse 0 .. $#got) {
                 next if $got[$n]{daemon} ne 'stuck' || $items[$n]{row}{tries}++;
-                push @rows, $items[$n]{row};
+                push @{ $items[$n]{retry} ? \@alone : \@rows }, $items[$n]{row};
                 splice @got, $n, 1;
             }
             $lab->stop;

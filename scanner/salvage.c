@@ -1,0 +1,244 @@
+/*
+ * salvage.c - the text of a quarantined message, as far as it can be reached
+ *
+ * The entry is copied into a directory of its own, laid out as its spool was, and a lane is
+ * asked about it. A worker's runs are hostile: they are read below the size of the part
+ * only, and their sum is bounded, so that pointers that lead back cannot fill a disk.
+ */
+#include "config.h"
+
+#include "salvage.h"
+
+#include "beneath.h"
+#include "bounds.h"
+#include "escape.h"
+#include "one.h"
+#include "output.h"
+#include "wire.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct salvage {
+	char *dir;           /* the layout */
+	struct spool *spool; /* NULL: its format is unknown, or there is no worker to ask */
+	int zygote, place;
+	char *path;          /* of the first part */
+	int fds[PARTS_MAX];  /* the parts, by role */
+};
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	(void)st, (void)type, (void)ftw;
+	return remove(path);
+}
+
+void salvage_close(struct salvage *s)
+{
+	if (s == NULL)
+		return;
+	for (unsigned i = 0; i < PARTS_MAX; i++)
+		if (s->fds[i] >= 0)
+			close(s->fds[i]);
+	if (s->spool != NULL)
+		spool_close(s->spool);
+	nftw(s->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	g_free(s->dir);
+	g_free(s->path);
+	g_free(s);
+}
+
+/* The places of the format have to be there for the directory to be its spool. */
+static void open_parts(struct salvage *s, const json_t *manifest)
+{
+	const struct format *f = s->spool->format;
+	const json_t *p;
+	size_t i;
+
+	json_array_foreach(json_object_get(manifest, "parts"), i, p) {
+		const char *role = json_string_value(json_object_get(p, "role"));
+		const char *path = json_string_value(json_object_get(p, "path"));
+		size_t len;
+		g_autofree char *bytes = path != NULL ? escape_undo(path, &len) : NULL;
+
+		for (unsigned r = 0; r < f->nroles && r < PARTS_MAX && bytes != NULL; r++)
+			if (g_strcmp0(role, f->roles[r].name) == 0 && s->fds[r] < 0)
+				s->fds[r] = open_beneath(s->spool->root, bytes, O_RDONLY);
+		if (i == 0)
+			s->path = g_steal_pointer(&bytes);
+	}
+}
+
+struct salvage *salvage_open(struct q_store *store, const char *entry, const json_t *manifest,
+			     int zygote, struct q_error *err)
+{
+	const char *format = json_string_value(json_object_get(manifest, "format"));
+	struct salvage *s = g_new0(struct salvage, 1);
+	g_autofree char *typed = NULL;
+	g_autofree char *error = NULL;
+	unsigned depth;
+	int dir;
+
+	memset(s->fds, -1, sizeof s->fds);
+	s->place = -1;
+	s->zygote = zygote;
+	s->dir = g_dir_make_tmp("spoolck-XXXXXX", NULL);
+	dir = s->dir != NULL ? open(s->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+	if (dir < 0 || q_extract(store, entry, dir, err) < 0) {
+		if (dir < 0)
+			g_strlcpy(err->text, "cannot make a temporary directory", sizeof err->text);
+		else
+			close(dir);
+		salvage_close(s);
+		return NULL;
+	}
+	close(dir);
+	typed = g_strdup_printf("%s:%s", format != NULL ? format : "", s->dir);
+	s->spool = spool_open(typed, &error);
+	if (s->spool != NULL)
+		open_parts(s, manifest);
+	if (s->path != NULL)
+		s->place = one_place(s->spool->format, s->path, &depth);
+	if (s->path != NULL && s->place < 0)
+		s->place = (int)s->spool->format->loose_place;
+	return s;
+}
+
+size_t salvage_bytes(const struct salvage *s, const char *path, guint64 offset, guint8 *buf,
+		     size_t cap)
+{
+	int fd = s->spool != NULL ? open_beneath(s->spool->root, path, O_RDONLY) : -1;
+	ssize_t n = fd >= 0 ? pread(fd, buf, cap, (off_t)offset) : -1;
+
+	if (fd >= 0)
+		close(fd);
+	return n > 0 ? (size_t)n : 0;
+}
+
+/* --- Text ------------------------------------------------------------------------- */
+
+struct copying {
+	struct salvage *s;
+	FILE *out;
+	guint64 left, budget;
+	struct salvage_text *text;
+};
+
+static guint64 total_size(const struct salvage *s)
+{
+	guint64 sum = 0;
+	struct stat st;
+
+	for (unsigned i = 0; i < PARTS_MAX; i++)
+		if (s->fds[i] >= 0 && fstat(s->fds[i], &st) == 0)
+			sum += (guint64)st.st_size;
+	return sum;
+}
+
+static void put_some(struct copying *c, const void *bytes, size_t n)
+{
+	n = (size_t)MIN((guint64)n, c->left);
+	fwrite(bytes, 1, n, c->out);
+	c->left -= n;
+	c->text->bytes += n;
+}
+
+static void copy_run(struct copying *c, const struct run *run)
+{
+	guint64 at = run->offset, end = run->offset + MIN(run->length, c->budget);
+	guint8 buf[16384];
+
+	while (at < end && c->left > 0 && c->s->fds[run->part] >= 0 && end > run->offset) {
+		ssize_t n = pread(c->s->fds[run->part], buf, (size_t)MIN(sizeof buf, end - at), (off_t)at);
+
+		if (n <= 0)
+			break;
+		put_some(c, buf, (size_t)n);
+		at += (guint64)n;
+		c->budget -= (guint64)n;
+	}
+	if (run->newline)
+		put_some(c, "\n", 1);
+	c->budget -= MIN(c->budget, 1);
+	if (run->part == 0)
+		c->text->end = MAX(c->text->end, at);
+}
+
+static char *why_not(const struct lane_result *res)
+{
+	struct outcome o = { .why = res->status == LANE_UNCHECKED ? res->why : UNCHECKED_OPEN,
+			     .error = res->status == LANE_UNCHECKED ? res->error : ENOENT,
+			     .offset = res->offset };
+
+	return unchecked_text(&o);
+}
+
+static void on_run(void *arg, const struct lane_job *job, const struct lane_result *res,
+		   const char *path, const uint8_t *answer)
+{
+	struct copying *c = arg;
+	struct run run;
+
+	(void)job, (void)path;
+	if (res->status == LANE_RUN && wire_get_run(answer, res->answer_len, &run)) {
+		copy_run(c, &run);
+	} else if (res->status == LANE_ROWS_END) {
+		c->text->reached = c->budget > 0;
+	} else {
+		g_free(c->text->why);
+		c->text->why = why_not(res);
+	}
+}
+
+void salvage_text(struct salvage *s, FILE *out, guint64 max, struct salvage_text *text_r)
+{
+	struct copying c = { s, out, max, total_size(s) * 4 + 65536, text_r };
+
+	*text_r = (struct salvage_text){ .reached = false };
+	if (s->zygote < 0 || s->place < 0)
+		text_r->why = g_strdup("no worker can be asked");
+	else if (s->spool->format->body == NULL)
+		text_r->why = g_strdup("this format's text is not known");
+	else if (one_ask(s->spool, s->zygote, (unsigned)s->place, s->path, VERB_BODY, on_run, &c) < 0)
+		text_r->why = g_strdup("no reader could be started");
+	if (!text_r->reached && text_r->why == NULL)
+		text_r->why = g_strdup("its parts refer to each other without end");
+}
+
+/* --- Recipients --------------------------------------------------------------------- */
+
+struct names {
+	json_t *array;
+	bool cut;
+};
+
+static void on_row(void *arg, const struct lane_job *job, const struct lane_result *res,
+		   const char *path, const uint8_t *answer)
+{
+	struct names *n = arg;
+	struct row row;
+
+	(void)job, (void)path;
+	if (res->status != LANE_ROW || !wire_get_row(answer, res->answer_len, &row) ||
+	    row.kind.len != strlen("recipient") || memcmp(row.kind.bytes, "recipient", row.kind.len) != 0)
+		return;
+	g_autofree char *text = escape_json(row.detail.bytes, row.detail.len);
+
+	n->cut |= row.detail.len == TEXT_MAX;
+	if (json_array_size(n->array) < 100000)
+		json_array_append_new(n->array, json_string(text));
+}
+
+json_t *salvage_recipients(struct salvage *s, bool *cut_r)
+{
+	struct names n = { json_array(), false };
+
+	if (s->zygote >= 0 && s->place >= 0)
+		one_ask(s->spool, s->zygote, (unsigned)s->place, s->path, VERB_DECODE, on_row, &n);
+	*cut_r = n.cut;
+	return n.array;
+}

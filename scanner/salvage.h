@@ -1,0 +1,41 @@
+/*
+ * salvage.h - the text of a quarantined message, as far as it can be reached
+ *
+ * Where the text lies is said by a confined worker (the format's body()); the bytes are copied from
+ * the entry's parts without being looked at.
+ */
+#ifndef SALVAGE_H
+#define SALVAGE_H
+
+#include "quarantine.h"
+#include "scan.h"
+
+#include <stdio.h>
+
+struct salvage;
+
+/* Lay out the entry for looking at it; `zygote` < 0: without its text. NULL with a sentence in err. */
+struct salvage *salvage_open(struct q_store *store, const char *entry, const json_t *manifest,
+			     int zygote, struct q_error *err);
+void salvage_close(struct salvage *s);
+
+/* What came of the text. */
+struct salvage_text {
+	bool reached;      /* a worker told where it is, to the end of what can be read */
+	guint64 bytes;
+	guint64 end;       /* offset in the first part behind the last byte of text */
+	char *why;         /* when not reached (g_free) */
+};
+
+/* Copy the text to `out`, at most `max` bytes of it. */
+void salvage_text(struct salvage *s, FILE *out, guint64 max, struct salvage_text *text_r);
+
+/* The recipients that still have to get it: an array of strings as JSON wants them. *cut_r: one was too
+ * long to be told whole. */
+json_t *salvage_recipients(struct salvage *s, bool *cut_r);
+
+/* Up to `cap` bytes of the part at `path` from `offset`; how many there were. */
+size_t salvage_bytes(const struct salvage *s, const char *path, guint64 offset, guint8 *buf,
+		     size_t cap);
+
+#endif

@@ -1,0 +1,252 @@
+/*
+ * fuzz_opensmtpd.c - any bytes as an envelope, a body or a submission of OpenSMTPD
+ *
+ * check() and decode() each run twice: over the whole file at once, and through windows that
+ * are often as small as `need` allows. Both must say the same, in a bounded number of steps, and
+ * about bytes that the file has.
+ *
+ * Input: what it is, version, window policy, facts of the parts, length of the name, name; the
+ * rest is the file.
+ */
+#include "fuzz.h"
+
+#include "format.h"
+
+extern const struct format fmt_opensmtpd;
+
+#define HEAD 5
+#define NAME_BYTES 40
+
+struct input {
+	char name[NAME_BYTES + 1];
+	struct message m;
+	const uint8_t *file;
+	size_t size;
+	unsigned policy; /* how much more than needed a window holds */
+};
+
+/* --- Windows -------------------------------------------------------------------- */
+
+static void window(struct input *in, uint64_t off, size_t len)
+{
+	struct part *p = &in->m.parts[0];
+
+	free((void *)(uintptr_t)p->bytes);
+	p->bytes = fuzz_copy(in->file + off, len);
+	p->off = off;
+	p->len = len;
+}
+
+static void give(struct input *in, const struct want *want)
+{
+	static const size_t more[] = { 0, 1, 7, 64, 300, SIZE_MAX };
+	const struct part *p = &in->m.parts[0];
+	size_t extra = more[in->policy % (sizeof more / sizeof more[0])], len;
+
+	must(want->part == 0);
+	must(want->off < in->size);
+	must(want->need >= 1 && want->need <= want->len);
+	must(want->len <= WINDOW_MAX);
+	must(want->need <= in->size - want->off);
+	must(want->off < p->off || want->off + want->need > p->off + p->len);
+	len = want->len - want->need < extra ? want->len : want->need + extra;
+	window(in, want->off, len < in->size - want->off ? len : (size_t)(in->size - want->off));
+}
+
+static void inside(const struct input *in, uint64_t offset, uint64_t length)
+{
+	must(offset <= in->size && length <= in->size - offset);
+}
+
+static void same_text(const struct text *a, const struct text *b)
+{
+	must(a->len <= TEXT_MAX && a->len == b->len);
+	must(memcmp(a->bytes, b->bytes, a->len) == 0);
+}
+
+/* --- check() ---------------------------------------------------------------------- */
+
+static void check(struct input *in, struct report *r)
+{
+	void *scratch = calloc(1, fmt_opensmtpd.check_scratch);
+	struct want want = { 0 };
+	uint64_t steps = 0;
+	enum step step;
+
+	must(scratch != NULL);
+	report_reset(r);
+	while ((step = fmt_opensmtpd.check(scratch, &in->m, r, &want)) == STEP_WANT) {
+		must(in->m.parts[0].len < in->size); /* never with all at hand */
+		must(++steps < in->size + 16);
+		give(in, &want);
+	}
+	must(step == STEP_DONE);
+	free(scratch);
+	must(r->count <= REPORT_MAX && (r->count == REPORT_MAX || r->more == 0));
+	must(r->sender_len <= ADDRESS_MAX && r->recipient_len <= ADDRESS_MAX);
+	must(r->recipients > 0 || r->recipient_len == 0);
+	for (unsigned i = 0; i < r->count; i++) {
+		const struct finding *f = &r->findings[i];
+
+		must(finding_def(f->id) != NULL && f->part == 0);
+		must(f->severity <= SEV_CORRUPT && f->impact <= IMPACT_SERVER_STOPS);
+		inside(in, f->offset, f->length);
+	}
+}
+
+static void try_check(struct input *in)
+{
+	static struct report first, second;
+
+	window(in, 0, in->size);
+	check(in, &first);
+	window(in, 0, 0);
+	check(in, &second);
+	must(first.count == second.count && first.more == second.more);
+	must(first.sender_len == second.sender_len && first.recipient_len == second.recipient_len);
+	must(first.arrival == second.arrival && first.recipients == second.recipients);
+	for (unsigned i = 0; i < first.count; i++) {
+		const struct finding *a = &first.findings[i], *b = &second.findings[i];
+
+		must(a->id == b->id && a->severity == b->severity && a->impact == b->impact);
+		must(a->offset == b->offset && a->length == b->length);
+		same_text(&a->field, &b->field);
+		same_text(&a->expected, &b->expected);
+		same_text(&a->found, &b->found);
+	}
+}
+
+/* --- decode() and body() ------------------------------------------------------------- */
+
+static bool next_row(struct input *in, void *scratch, struct row *row)
+{
+	struct want want = { 0 };
+	enum step step;
+
+	while ((step = fmt_opensmtpd.decode(scratch, &in->m, row, &want)) == STEP_WANT) {
+		must(in->m.parts[0].len < in->size);
+		give(in, &want);
+	}
+	if (step == STEP_DONE)
+		return false;
+	must(row->part == 0 && !row->has_target);
+	inside(in, row->offset, row->length);
+	return true;
+}
+
+static void try_decode(struct input *in, struct input *windowed)
+{
+	void *a = calloc(1, fmt_opensmtpd.decode_scratch), *b = calloc(1, fmt_opensmtpd.decode_scratch);
+	struct row left, right;
+	uint64_t rows = 0;
+
+	must(a != NULL && b != NULL);
+	window(in, 0, in->size);
+	window(windowed, 0, 0);
+	while (next_row(in, a, &left)) {
+		must(++rows < in->size + 16);
+		must(next_row(windowed, b, &right));
+		must(left.offset == right.offset && left.length == right.length);
+		same_text(&left.kind, &right.kind);
+		same_text(&left.detail, &right.detail);
+	}
+	must(!next_row(windowed, b, &right));
+	free(a);
+	free(b);
+}
+
+static void try_body(struct input *in)
+{
+	void *a = calloc(1, fmt_opensmtpd.body_scratch);
+	struct want want = { 0 };
+	struct run run;
+	enum step step;
+	unsigned runs = 0;
+
+	must(a != NULL);
+	window(in, 0, 0);
+	while ((step = fmt_opensmtpd.body(a, &in->m, &run, &want)) != STEP_DONE) {
+		must(++runs < 10);
+		if (step == STEP_WANT)
+			give(in, &want);
+		else
+			inside(in, run.offset, run.length);
+	}
+	free(a);
+}
+
+/* --- Names ----------------------------------------------------------------------------- */
+
+/* What a name says leads to a path that says the same. */
+static void try_name(struct input *in)
+{
+	struct name n = fmt_opensmtpd.id_of(in->m.place, in->name), again;
+	char path[400], tight[400];
+	size_t len, skip = in->m.place == 0 ? 6 : 8;
+
+	must(n.id >= in->name && n.id + n.id_len <= in->name + strlen(in->name));
+	in->m.id = n.id;
+	in->m.id_len = n.id_len;
+	if (n.kind != NAME_MESSAGE)
+		return;
+	len = fmt_opensmtpd.path_of(in->m.place, 0, n.id, n.id_len, 0, path, sizeof path);
+	must(len > skip && len < sizeof path && path[len] == '\0');
+	must(fmt_opensmtpd.path_of(in->m.place, 0, n.id, n.id_len, 0, tight, len) == 0);
+	again = fmt_opensmtpd.id_of(in->m.place, path + skip);
+	must(again.kind == NAME_MESSAGE && again.id_len == n.id_len);
+	for (unsigned role = 1; role < fmt_opensmtpd.nroles; role++)
+		must(fmt_opensmtpd.path_of(in->m.place, role, n.id, n.id_len, 0, path, sizeof path) <
+		     sizeof path);
+}
+
+/* --- All of it ------------------------------------------------------------------------------ */
+
+static bool set_up(struct input *in, const uint8_t *data, size_t size)
+{
+	static const uint32_t versions[] = { 0, VERSION(6, 8, 0), VERSION(7, 8, 0), VERSION(8, 0, 0) };
+	static const uint32_t modes[] = { 0, 0100600, 0120777, 0040700 };
+	struct message *m = &in->m;
+	size_t name;
+
+	if (size < HEAD)
+		return false;
+	name = data[4] % (NAME_BYTES + 1);
+	if (size < HEAD + name)
+		return false;
+	memset(in, 0, sizeof *in);
+	memcpy(in->name, data + HEAD, name);
+	in->file = data + HEAD + name;
+	in->size = size - HEAD - name;
+	in->policy = data[2];
+	m->place = data[0] % 2;
+	m->force = (data[0] & 2) != 0;
+	m->path = in->name;
+	m->site.now = 1800000000;
+	m->site.owner = data[3] & 0x80 ? UINT32_MAX : 100;
+	m->site.version = versions[data[1] % 4];
+	m->parts[0].ino = 7;
+	m->parts[0].size = in->size;
+	m->parts[0].mtime = data[3] & 0x40 ? 1700000000 : 1900000000;
+	m->parts[0].mode = data[3] & 0x20 ? 0100600 : 0100644;
+	m->parts[0].uid = data[3] & 0x10 ? 100 : 0;
+	m->parts[0].nlink = 1;
+	m->parts[1].mode = modes[data[3] % 4];
+	m->parts[2].mode = modes[data[3] / 4 % 4];
+	return true;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static struct input in, windowed;
+
+	if (!set_up(&in, data, size) || !set_up(&windowed, data, size))
+		return 0;
+	try_name(&in);
+	try_name(&windowed);
+	try_check(&in);
+	try_decode(&in, &windowed);
+	try_body(&in);
+	free((void *)(uintptr_t)in.m.parts[0].bytes);
+	free((void *)(uintptr_t)windowed.m.parts[0].bytes);
+	return 0;
+}
