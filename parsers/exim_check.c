@@ -86,12 +86,18 @@ static void check_status(const struct ex_work *x)
 
 		if (p == NULL)
 			continue;
-		if ((s->owner != UINT32_MAX && p->uid != s->owner) || (p->mode & 0007) != 0) {
+		if (s->owner != UINT32_MAX && p->uid != s->owner) {
 			f = ex_note(x, F_EXIM_OWNER, role, 0, 0);
-			text_str(&f->field, p->uid != s->owner ? "owner" : "mode");
-			text_u64(&f->found, p->uid != s->owner ? p->uid : p->mode & 0777);
-			if (p->uid != s->owner)
-				text_u64(&f->expected, s->owner);
+			text_str(&f->field, "owner");
+			text_u64(&f->expected, s->owner);
+			text_u64(&f->found, p->uid);
+		} else if ((p->mode & 0007) != 0) {
+			f = ex_note(x, F_EXIM_OWNER, role, 0, 0);
+			text_str(&f->field, "mode");
+			text_str(&f->expected, "0640");
+			text_str(&f->found, "0");
+			for (unsigned shift = 6; shift <= 6; shift -= 3)
+				text_u64(&f->found, p->mode >> shift & 7);
 		}
 	}
 }
@@ -321,7 +327,8 @@ static void read_journal(const struct ex_work *x)
 		return;
 	c = ex_window(p, 0);
 	if (all_zero(c)) {
-		ex_note(x, F_SPOOL_ZERO_FILLED, EX_JOURNAL, 0, p->size);
+		f = ex_note(x, F_SPOOL_ZERO_FILLED, EX_JOURNAL, 0, p->size);
+		text_str(&f->field, "journal (-J)");
 		return;
 	}
 	while (cur_left(&c) > 0) {
@@ -527,8 +534,9 @@ static void judge_body(const struct ex_work *x)
 	struct finding *f;
 
 	if (k->bad_id && k->found_zeros == body && body > 0) {
-		ex_note_as(x, F_SPOOL_ZERO_FILLED, EX_DATA, 0, p->size, SEV_CORRUPT,
-			   x->k->held ? IMPACT_NONE : IMPACT_DAMAGED_DELIVERY);
+		f = ex_note_as(x, F_SPOOL_ZERO_FILLED, EX_DATA, 0, p->size, SEV_CORRUPT,
+			       x->k->held ? IMPACT_NONE : IMPACT_DAMAGED_DELIVERY);
+		text_str(&f->field, "text (-D)");
 		return;
 	}
 	if (k->bad_id)

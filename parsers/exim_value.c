@@ -189,6 +189,8 @@ static void option_value(const struct ex_work *x, const struct ex_item *it, cons
 	if (!w->has_value) {
 		f = option(x, F_EXIM_OPTION_VALUE, it, w);
 		text_str(&f->expected, "a blank and a value");
+		/* What lies behind the line in memory goes into the next -H, line ends and all. */
+		f->impact = x->k->held ? IMPACT_NONE : IMPACT_SERVER_DELETES;
 	}
 }
 

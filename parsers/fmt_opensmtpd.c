@@ -287,7 +287,7 @@ const struct format fmt_opensmtpd = {
 	.default_roots = default_roots,
 	.stop_command = "systemctl stop opensmtpd",
 	.start_command = "systemctl start opensmtpd",
-	.wake_command = "smtpctl schedule all",
+	.wake_command = "systemctl restart opensmtpd",
 	.bid = bid,
 	.id_of = id_of,
 	.path_of = path_of,
@@ -301,5 +301,5 @@ const struct format fmt_opensmtpd = {
 	.decode = os_decode,
 	.body_scratch = sizeof(struct os_show),
 	.body = os_body,
-	.restore_note = "OpenSMTPD looks into its queue only when it starts (or at `smtpctl discover ID`).",
+	.restore_note = "OpenSMTPD looks into its queue only when it starts, and at `smtpctl discover ID`.",
 };

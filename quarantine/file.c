@@ -195,16 +195,14 @@ int file_rename_new(int fromdir, const char *from, int todir, const char *to, bo
 	return 0;
 }
 
-/* A new file, complete and on the disk, or none. The directory is the caller's to sync. */
-int file_write(int dir, const char *name, const void *data, size_t len, struct q_error *err)
+static int write_new(int dir, const char *name, const void *data, size_t len)
 {
 	const char *p = data;
 	int rc = 0;
 	int fd = openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 
 	if (fd < 0)
-		return q_fail(err, errno, "cannot create %s in the store: %s", name,
-			      g_strerror(errno));
+		return -errno;
 	while (len > 0 && !rc) {
 		ssize_t n = write(fd, p, len);
 
@@ -219,12 +217,20 @@ int file_write(int dir, const char *name, const void *data, size_t len, struct q
 		rc = file_sync(fd);
 	if (close(fd) && !rc && errno != EINTR)
 		rc = -errno;
-	if (rc) {
+	if (rc)
 		unlinkat(dir, name, 0);
-		return q_fail(err, rc, "cannot write %s into the store: %s; make room or choose "
-			      "another store", name, g_strerror(-rc));
-	}
-	return 0;
+	return rc;
+}
+
+/* A new file, complete and on the disk, or none. The directory is the caller's to sync. */
+int file_write(int dir, const char *name, const void *data, size_t len, struct q_error *err)
+{
+	int rc = write_new(dir, name, data, len);
+
+	if (reserve_helps(rc) && !reserve_write(dir, name, data, len))
+		rc = 0;
+	return rc ? q_fail(err, rc, "cannot write %s into the store: %s; make room or choose "
+			   "another store", name, g_strerror(-rc)) : 0;
 }
 
 /* All of a file of ours; one byte beyond len_r is NUL. -EFBIG beyond max. */

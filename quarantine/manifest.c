@@ -48,13 +48,13 @@ static json_t *json_time(const struct timespec *ts)
 	return json_sprintf("%lld.%09ld", (long long)ts->tv_sec, ts->tv_nsec);
 }
 
-/* All attributes of the held file; a value that may not be read is null. */
+/* All attributes of the held file; a value that cannot be read is null. NULL when they cannot be listed. */
 static json_t *xattrs_of(int fd)
 {
 	const size_t max = 65536; /* XATTR_LIST_MAX, XATTR_SIZE_MAX */
 	char *list = g_malloc(max), *value = g_malloc(max);
 	ssize_t len = flistxattr(fd, list, max);
-	json_t *all = json_object();
+	json_t *all = len >= 0 || errno == ENOTSUP ? json_object() : NULL;
 
 	for (char *name = list; len > 0 && name < list + len; name += strlen(name) + 1) {
 		ssize_t n = fgetxattr(fd, name, value, max);
@@ -73,10 +73,12 @@ static json_t *xattrs_of(int fd)
 static json_t *part_json(const struct plan_part *p)
 {
 	struct stat st;
-	json_t *j;
+	json_t *j, *xattrs = xattrs_of(p->fd);
 
-	if (fstat(p->fd, &st))
+	if (!xattrs || fstat(p->fd, &st)) {
+		json_decref(xattrs);
 		return NULL;
+	}
 	j = json_object();
 	json_object_set_new(j, "path", json_text(p->path));
 	json_object_set_new(j, "role", json_text(p->role ? p->role : ""));
@@ -92,7 +94,7 @@ static json_t *part_json(const struct plan_part *p)
 	json_object_set_new(j, "mtime", json_time(&st.st_mtim));
 	json_object_set_new(j, "atime", json_time(&st.st_atim));
 	json_object_set_new(j, "ctime", json_time(&st.st_ctim));
-	json_object_set_new(j, "xattrs", xattrs_of(p->fd));
+	json_object_set_new(j, "xattrs", xattrs);
 	json_object_set_new(j, "sha256", json_string(p->sha256));
 	return j;
 }
@@ -354,6 +356,36 @@ static void differ_attr(struct differ *d, const json_t *want, const char *key, j
 	json_decref(have);
 }
 
+/* A value that could not be read when the manifest was written says nothing; one that cannot be read
+ * now is an error, not a difference. */
+static int differ_xattrs(struct differ *d, const json_t *want, int fd, struct q_error *err)
+{
+	json_t *have = xattrs_of(fd), *then = json_deep_copy(json_object_get(want, "xattrs"));
+	json_t *both = json_object(), *value;
+	const char *name;
+	void *next;
+	int rc = have ? 0 : q_fail(err, EIO, "cannot read the attributes of %s", q_tail(d->part->path));
+
+	json_object_foreach_safe (then, next, name, value) {
+		json_t *now = json_object_get(have, name);
+
+		if (json_is_null(value) && now) {
+			json_object_del(have, name);
+			json_object_del(then, name);
+		} else if (json_is_null(now)) {
+			rc = q_fail(err, EIO, "cannot read the attribute %s of %s", name,
+				    q_tail(d->part->path));
+		}
+	}
+	json_object_set_new(both, "xattrs", then ? then : json_null());
+	if (rc)
+		json_decref(have);
+	else
+		differ_attr(d, both, "xattrs", have);
+	json_decref(both);
+	return rc;
+}
+
 /* Does the held file agree with the manifest? Says each difference; returns their number. */
 int manifest_compare(const json_t *manifest, const struct plan_part *part, int fd,
 		     q_say *say, void *arg, struct q_error *err)
@@ -377,7 +409,9 @@ int manifest_compare(const json_t *manifest, const struct plan_part *part, int f
 	differ_attr(&d, want, "uid", json_integer((json_int_t)st.st_uid));
 	differ_attr(&d, want, "gid", json_integer((json_int_t)st.st_gid));
 	differ_attr(&d, want, "mtime", json_time(&st.st_mtim));
-	differ_attr(&d, want, "xattrs", xattrs_of(fd));
+	rc = differ_xattrs(&d, want, fd, err);
+	if (rc)
+		return rc;
 	rc = file_digest(fd, hex);
 	if (rc && rc != Q_ESTALE && rc != -EFBIG)
 		return q_fail(err, rc, "cannot read %s: %s", q_tail(part->path), g_strerror(-rc));

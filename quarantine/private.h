@@ -6,6 +6,7 @@
  * plan.c      the plan on disk
  * copy.c      one file copied whole, for drain.c: between lodge and store
  * purge.c     an entry removed for good
+ * reserve.c   room put by for a full disk
  * accept.c    what an operator accepted
  * manifest.c  what is told to people and programs about an entry
  * store.c     the store's directories, names of entries
@@ -49,6 +50,7 @@
 #define Q_FILE_MANIFEST_NEW "manifest.new"
 #define Q_FILE_KEEP "keep"                /* purge.c: not to be purged */
 #define Q_DIR_PARTS "parts"
+#define Q_SPARE ".spare"
 #define Q_RETURNING "~restore"
 #define Q_DRAINING "~drain"
 #define Q_PURGING "~purge"
@@ -175,6 +177,16 @@ int txn_entry_open(struct txn *t, const char *entry, struct q_error *err);
 int txn_check_root(const struct txn *t, struct q_error *err);
 int txn_sound_all(struct txn *t, const json_t *manifest, struct q_error *err);
 void say_first(void *first, const char *line); /* a q_say that keeps the first line; char[256] */
+
+/* ---- reserve.c ---- */
+
+#define Q_RESERVE 32 /* moves on a full disk: enough for an incident */
+
+bool reserve_helps(int rc);
+int reserve_take(const struct q_store *store, int todir, const char *name, int *dir_r);
+int reserve_write(int dir, const char *name, const void *data, size_t len);
+int reserve_mkdir(int at, const char *name);
+void reserve_drop(int dir);
 
 /* ---- drain.c, purge.c ---- */
 

@@ -74,6 +74,9 @@ void q_store_close(struct q_store *store);
 int q_lock(int root, int wait_ms, struct q_error *err);
 void q_unlock(int root);
 
+/* Put by what the next moves need when the disk is full. Needs some fsyncs the first time. */
+void q_reserve(struct q_store *store);
+
 /* Move one message. The caller holds q_lock(). On Q_MOVED entry_r holds the name of the
  * entry (free() it). Refuses a store that lies in the spool or above it. */
 enum q_outcome q_move(struct q_store *store, const struct q_message *m, char **entry_r,

@@ -228,6 +228,10 @@ static int restore_begin(struct txn *t, struct q_error *err)
 			    g_strerror(errno));
 	if (!rc)
 		rc = plan_write(t->dir, Q_FILE_RETURN, t->plan, err);
+	/* On a full disk the summary, which is for eyes, gives its block. */
+	if (reserve_helps(rc) &&
+	    !renameat(t->dir, Q_FILE_SUMMARY, t->dir, Q_FILE_RETURN Q_SPARE))
+		rc = plan_write(t->dir, Q_FILE_RETURN, t->plan, err);
 	if (!rc && file_sync(t->dir))
 		rc = q_fail(err, EIO, "cannot sync the entry %s", t->plan->name);
 	if (!rc) {

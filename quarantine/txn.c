@@ -100,9 +100,13 @@ int txn_lock_dir(int dir, int at, const char *name)
 
 static int make_dir(int at, const char *name, struct q_error *err)
 {
-	if (mkdirat(at, name, 0700) && errno != EEXIST)
-		return q_fail(err, errno, "cannot make the directory %s: %s; make room, or see "
-			      "who may write there", q_tail(name), g_strerror(errno));
+	int rc = mkdirat(at, name, 0700) && errno != EEXIST ? -errno : 0;
+
+	if (reserve_helps(rc) && !reserve_mkdir(at, name))
+		rc = 0;
+	if (rc)
+		return q_fail(err, rc, "cannot make the directory %s: %s; make room, or see "
+			      "who may write there", q_tail(name), g_strerror(-rc));
 	if (file_sync(at))
 		return q_fail(err, EIO, "cannot sync the directory above %s", q_tail(name));
 	return 0;
@@ -387,14 +391,20 @@ static int remove_papers(struct txn *t, struct q_error *err)
 		Q_FILE_KEEP, Q_FILE_MANIFEST_NEW, Q_FILE_SUMMARY, Q_FILE_MANIFEST, Q_FILE_NEXT,
 		Q_FILE_PLAN, Q_FILE_RETURN,
 	};
+	int rc;
 
 	for (size_t i = 0; i < G_N_ELEMENTS(papers); i++)
 		if (unlinkat(t->dir, papers[i], 0) && errno != ENOENT)
 			return q_fail(err, errno, "cannot remove inflight/%s/%s in the store: %s",
 				      t->flying, papers[i], g_strerror(errno));
-	if (unlinkat(t->store->inflight, t->flying, AT_REMOVEDIR))
-		return q_fail(err, errno, "cannot remove inflight/%s in the store: %s", t->flying,
-			      g_strerror(errno));
+	rc = unlinkat(t->store->inflight, t->flying, AT_REMOVEDIR) ? -errno : 0;
+	if (rc == -ENOTEMPTY || rc == -EEXIST) { /* of a unit of the reserve something was not needed */
+		reserve_drop(t->dir);
+		rc = unlinkat(t->store->inflight, t->flying, AT_REMOVEDIR) ? -errno : 0;
+	}
+	if (rc)
+		return q_fail(err, rc, "cannot remove inflight/%s in the store: %s", t->flying,
+			      g_strerror(-rc));
 	file_sync(t->store->inflight); /* an empty directory that comes back is removed again */
 	return 0;
 }
@@ -589,16 +599,22 @@ static bool name_is_used(const struct q_store *store, const char *name)
  * -EEXIST: try another name. */
 static int claim_one(struct txn *t, const char *name)
 {
-	int rc = 0;
+	int rc = mkdirat(t->store->inflight, name, 0700) ? -errno : 0;
 
-	if (mkdirat(t->store->inflight, name, 0700))
-		return -errno;
+	if (reserve_helps(rc))
+		rc = reserve_take(t->store, t->store->inflight, name, &t->dir);
+	if (rc)
+		return rc;
 	if (name_is_used(t->store, name)) {
+		if (t->dir >= 0)
+			reserve_drop(t->dir);
+		file_close(&t->dir);
 		unlinkat(t->store->inflight, name, AT_REMOVEDIR);
 		return -EEXIST;
 	}
-	t->dir = openat(t->store->inflight, name,
-			O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (t->dir < 0)
+		t->dir = openat(t->store->inflight, name,
+				O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	rc = t->dir < 0 ? -errno : txn_lock_dir(t->dir, t->store->inflight, name);
 	if (!rc)
 		return 0;

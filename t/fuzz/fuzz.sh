@@ -12,7 +12,7 @@ seconds=${1:-60}
 src=$(cd "$(dirname "$0")/../.." && pwd)
 out=${FUZZ_DIR:-$src/build-fuzz}
 live=${SPOOLCK_FUZZ_CORPUS:-/var/tmp/spoolck-live/postfix-corpus}
-targets=${*:-cursor wire postfix opensmtpd}
+targets=${*:-cursor wire postfix opensmtpd exim}
 
 for CC in ${CLANG:-} clang clang-19 clang-16 clang-14; do
 	command -v "$CC" >/dev/null && break
@@ -61,6 +61,19 @@ seed_opensmtpd() {
 		print $out pack("C5", $place eq "queue" ? 0 : 1, $. % 4, $. % 6, 0x75, length $rest), $rest, $bytes;'
 }
 
+# -H, -J and -D of a message in one input; ids are what the target calls its message.
+seed_exim() {
+	find "$src"/fixtures/exim/*/spool /var/tmp/spoolck-live/exim-lab-*/spool-* -name '*-H' -size -6k 2>/dev/null | perl -ne '
+		chomp;
+		sub bytes { open my $in, "<:raw", $_[0] or return ""; local $/; return <$in> // "" }
+		my ($base, $id) = m{^(.*/([^/]+))-H$} or next;
+		my $new = length $id > 16;
+		my @part = map { bytes("$base-$_") =~ s/\A\Q$id\E/$new ? "1xUM1R-0000000000T-0gDX" : "1xUM0n-00000r-15"/er } qw(H J D);
+		next if length "@part" > 8000 || ++$n > 400;
+		open my $out, ">:raw", sprintf "%s/seed-%05d", $ENV{SEEDS}, $n or die;
+		print $out pack("C4", $new ? 2 : 0, $n % 7, $n % 6, 0), join "\xff\0", @part;'
+}
+
 status=0 total=0 broken=0
 for t in $targets; do
 	build "$t"
@@ -69,6 +82,7 @@ for t in $targets; do
 	case $t in
 	postfix) SEEDS="$out/seeds-$t" seed_postfix ;;
 	opensmtpd) SEEDS="$out/seeds-$t" seed_opensmtpd ;;
+	exim) SEEDS="$out/seeds-$t" seed_exim ;;
 	esac
 	if "$out/fuzz_$t" -max_total_time="$seconds" -max_len=8192 -timeout=20 -rss_limit_mb=1024 \
 		-print_final_stats=1 -artifact_prefix="$out/$t-" \

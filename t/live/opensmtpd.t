@@ -58,11 +58,15 @@ sub nothing_above {
     is(join("\n", map { "$_ $above->{$_}" } sort keys %$above), '', $what);
 }
 
-# Envelopes that the server has loaded, from its log.
-sub loaded { my %got = map { $_ => 1 } $lab->log =~ /inserting evp:([0-9a-f]{16})/g; return \%got }
+# Envelopes that the server has loaded: those in its list, and those that it has done with.
+sub loaded {
+    my (undef, $queue) = $lab->chroot_run('', 'smtpctl', 'show', 'queue');
+    my %got = map { $_ => 1 } $queue =~ /^([0-9a-f]{16})\|/mg, $lab->log =~ /scheduler: evp:([0-9a-f]{16}) /g;
+    return \%got;
+}
 
 # Start with nothing being delivered, only to see what is loaded.
-sub start_paused { return $lab->start('-T', 'scheduler', '-P', 'mta', '-P', 'mda', @_) }
+sub start_paused { return $lab->start('-P', 'mta', '-P', 'mda', @_) }
 
 subtest 'real messages, a busy server' => sub {
     $lab->use_spool("$base/real");

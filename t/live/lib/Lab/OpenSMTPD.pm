@@ -101,7 +101,7 @@ sub alive {
     my ($self) = @_;
     my $got = waitpid($self->{pid}, WNOHANG);
     $self->{pid} = 0 if $got == $self->{pid};
-    return $self->{pid} && processes('smtpd') > 0;
+    return $self->{pid} != 0;
 }
 
 # Stop it; all its processes are gone then.
