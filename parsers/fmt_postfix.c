@@ -92,11 +92,11 @@ const struct place pf_places[PF_PLACES] = {
 	[PF_DEFERRED] = { "deferred", PLACE_QUEUE, MOVE_LIVE,
 			  TO(PF_ACTIVE) | TO(PF_INCOMING) | TO(PF_HOLD) | TO(PF_MAILDROP), 10, true, true },
 	[PF_HOLD] = { "hold", PLACE_HELD, MOVE_LIVE, TO(PF_DEFERRED) | TO(PF_MAILDROP), 10, true, true },
-	[PF_CORRUPT] = { "corrupt", PLACE_HELD, MOVE_LIVE, 0, 10, true },
-	[PF_SAVED] = { "saved", PLACE_HELD, MOVE_LIVE, 0, 10, true },
+	[PF_CORRUPT] = { "corrupt", PLACE_HELD, MOVE_LIVE, 0, 10, true, false },
+	[PF_SAVED] = { "saved", PLACE_HELD, MOVE_LIVE, 0, 10, true, false },
 	[PF_DEFER] = { "defer", PLACE_LOG, MOVE_LIVE, 0, 10, true, true },
 	[PF_BOUNCE] = { "bounce", PLACE_LOG, MOVE_LIVE, 0, 10, true, true },
-	[PF_TRACE] = { "trace", PLACE_LOG, MOVE_LIVE, 0, 10, true },
+	[PF_TRACE] = { "trace", PLACE_LOG, MOVE_LIVE, 0, 10, true, false },
 };
 
 static const struct role roles[PF_ROLES] = {

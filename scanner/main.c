@@ -33,7 +33,7 @@ static const struct {
 	{ "findings", command_findings, "what each finding means and what to do" },
 };
 
-static void say(const char *kind, const char *format, va_list args)
+static void G_GNUC_PRINTF(2, 0) say(const char *kind, const char *format, va_list args)
 {
 	g_autofree char *text = g_strdup_vprintf(format, args);
 	g_autofree char *safe = escape_eyes(text, strlen(text));

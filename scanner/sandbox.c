@@ -116,7 +116,7 @@ static int limits(void)
 /* The whole list of what is allowed; reviewed like a constitution. */
 static int filter(scmp_filter_ctx ctx)
 {
-	const struct scmp_arg_cmp channel = SCMP_A0(SCMP_CMP_EQ, WORKER_FD);
+	const struct scmp_arg_cmp channel = SCMP_A0(SCMP_CMP_EQ, WORKER_FD, 0);
 	const struct scmp_arg_cmp not_exec = SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0);
 	const struct scmp_arg_cmp anonymous =
 		SCMP_A3(SCMP_CMP_MASKED_EQ, MAP_ANONYMOUS, MAP_ANONYMOUS);

@@ -355,7 +355,6 @@ struct spool *spool_above(const char *file, char **below_r)
 	char *slash;
 
 	for (slash = strrchr(whole, '/'); slash != NULL && slash != whole; slash = strrchr(whole, '/')) {
-		g_autofree char *arg = NULL;
 		g_autofree char *error = NULL;
 		int fd;
 
