@@ -16,7 +16,7 @@ if ($> != 0 || !$ENV{SPOOLCK_NS}) {
     plan skip_all => 'mounting needs root'
         if !need_root('to mount a second file system') && $> != 0;
     $ENV{SPOOLCK_NS} = 1;
-    exec 'unshare', '-m', '--propagation', 'private', $^X, $0 or die "unshare: $!";
+    exec private_mounts(), $^X, $0 or die "unshare: $!";
 }
 
 my $serial = 0;

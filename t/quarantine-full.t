@@ -14,7 +14,7 @@ use Test::More;
 if ($> != 0 || !$ENV{SPOOLCK_NS}) {
     plan skip_all => 'mounting needs root' if !need_root('to mount an ext4 image') && $> != 0;
     $ENV{SPOOLCK_NS} = 1;
-    exec 'unshare', '-m', '--propagation', 'private', $^X, $0 or die "unshare: $!";
+    exec private_mounts(), $^X, $0 or die "unshare: $!";
 }
 
 my $dir = scratch();

@@ -15,7 +15,7 @@ use Test::More;
 if ($> != 0 || !$ENV{SPOOLCK_NS}) {
     plan skip_all => 'mounting needs root' if !need_root('to have a /dev/log of our own') && $> != 0;
     $ENV{SPOOLCK_NS} = 1;
-    exec 'unshare', '-m', '--propagation', 'private', $^X, $0 or die "unshare: $!";
+    exec private_mounts(), $^X, $0 or die "unshare: $!";
 }
 my ($spool, $store) = (new_spool(), new_store());
 system('mount', '-t', 'tmpfs', 'none', $_) == 0 or die "mount $_" for '/usr/local/bin', '/dev';

@@ -22,7 +22,7 @@ our @EXPORT = qw(
     spoolck start finish scan parsed json_lines verdicts exit_bits program hostile_program
     copy_for_all sanitized children left_over need_root scratch new_spool new_store put place_of
     path_of long_id queue_file maildrop_file record healthy damaged killer snapshot same_tree
-    read_file write_file is_printable PLACES MOVED TELL LEFT FAILED USAGE CANCELLED
+    read_file write_file is_printable private_mounts PLACES MOVED TELL LEFT FAILED USAGE CANCELLED
 );
 
 # Exit bits.
@@ -49,6 +49,16 @@ sub hostile_program {
 # Built with AddressSanitizer? Then memory cannot be measured.
 sub sanitized {
     return index(read_file(program()), '__asan_init') >= 0;
+}
+
+# The command words that start a test again in a mount namespace of its own, so that what it mounts
+# vanishes with it. In a plain chroot, whose root is no mount point, there is none to be had.
+sub private_mounts {
+    my @words = qw(unshare -m --propagation private);
+    return @words if system('unshare -m true 2>/dev/null') == 0;
+    Test::More::BAIL_OUT('no mount namespace can be had here') if $ENV{CI};
+    Test::More::plan(skip_all => 'no mount namespace can be had here');
+    exit 0;
 }
 
 # Run the program: spoolck([{ options }], @words). Options: program, env (hash), uid,

@@ -277,7 +277,10 @@ sub there_and_back {
         ($id{$what}) = $head =~ m{([^/]+)-H$};
         $damage{$what}->($head);
     }
-    my ($healthy) = grep { !-s s/-H$/-J/r } @heads;
+    # Exim removes empty directories of a split spool: one with more than one message stays.
+    my %in;
+    $in{$_}++ for map { s{/[^/]+$}{}r } @heads;
+    my ($healthy) = grep { !-s s/-H$/-J/r and $in{s{/[^/]+$}{}r} > 1 } @heads;
     my ($good) = $healthy =~ m{([^/]+)-H$};
     my @args = ('--store', $store, "exim:$spool");
     my ($cut) = glob "$spool/input/?/$id{cut}-D";

@@ -561,6 +561,13 @@ static void test_status(void)
 	change(m, 0, "1795171113 0", "1795171153 0", -1);
 	change(m, 1, ID, NEW_ID, -1);
 	expect(m, "exim.id-newer suspect stranded");
+	m = healthy();
+	m->id = NEW_ID;
+	m->path = NEW_ID "-H";
+	change(m, 0, ID, "1xUM1R-0000000000T-0gDY", -1);
+	change(m, 0, "1795171113 0", "1795171153 0", -1);
+	change(m, 1, ID, NEW_ID, -1);
+	expect(m, "exim.first-line suspect none");
 }
 
 /* --- Names ---------------------------------------------------------------------------------------- */
