@@ -71,7 +71,7 @@ static void change(struct msg *m, unsigned part, const char *from, const char *t
 	GByteArray *b = m->part[part], *now;
 	guint len = (guint)strlen(from), at = 0;
 
-	while (at + len <= b->len && memcmp(b->data + at, from, len) != 0)
+	while (len > 0 && at + len <= b->len && memcmp(b->data + at, from, len) != 0)
 		at++;
 	g_assert_cmpuint(at + len, <=, b->len);
 	now = bytes((const char *)b->data, at);
