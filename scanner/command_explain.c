@@ -26,7 +26,8 @@ struct explain {
 	struct outcome *outcome;
 	struct report report;
 	bool shown[REPORT_MAX];
-	bool json, colour, failed;
+	struct row last;            /* the row printed last, if `any` was */
+	bool any, json, colour, failed;
 };
 
 /* --- Which message ------------------------------------------------------------ */
@@ -189,20 +190,39 @@ static void put_row_json(const struct row *row)
 	json_decref(j);
 }
 
+static bool row_holds(const struct row *row, const struct finding *f)
+{
+	return f->part == row->part && f->offset >= row->offset &&
+	       f->offset < row->offset + MAX(row->length, 1);
+}
+
+/* The findings about the row before `next`, unless `next` is a detail of it that tells more
+ * exactly where they are. */
+static void put_findings_of_last(struct explain *x, const struct row *next)
+{
+	bool detail = next != NULL && next->depth > x->last.depth;
+
+	for (unsigned i = 0; i < x->report.count; i++) {
+		const struct finding *f = &x->report.findings[i];
+
+		/* The first detail may be another one than the finding's: wait for it. */
+		if (!x->shown[i] && row_holds(&x->last, f) &&
+		    !(detail && f->offset >= next->offset))
+			put_finding(x, i);
+	}
+}
+
 static void on_row(struct explain *x, const struct row *row)
 {
 	if (x->json) {
 		put_row_json(row);
 		return;
 	}
+	if (x->any)
+		put_findings_of_last(x, row);
 	put_row(row);
-	for (unsigned i = 0; i < x->report.count; i++) {
-		const struct finding *f = &x->report.findings[i];
-
-		if (!x->shown[i] && f->part == row->part && f->offset >= row->offset &&
-		    f->offset < row->offset + MAX(row->length, 1))
-			put_finding(x, i);
-	}
+	x->last = *row;
+	x->any = true;
 }
 
 static void on_result(void *arg, const struct lane_job *job,
@@ -259,6 +279,8 @@ static int finish(struct explain *x)
 
 		return command_failed("%s/%s: %s", x->scan.spool->path, o->path, why);
 	}
+	if (x->any)
+		put_findings_of_last(x, NULL);
 	for (unsigned i = 0; i < x->report.count && !x->json; i++)
 		if (!x->shown[i])
 			put_finding(x, i);

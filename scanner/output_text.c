@@ -142,10 +142,12 @@ static void put_value(const char *label, const struct text *t, bool bytes)
 
 /* "active/4F2A1C0B9, byte 18, size record, field 2 (data offset):
  *  expected a number, found "x           612"  [postfix.size-field]" */
-static void put_finding(const struct outcome *o, const struct finding *f)
+static void put_finding(const struct spool *spool, const struct outcome *o, const struct finding *f)
 {
+	g_autofree char *part = outcome_part(spool, o, f->part);
+
 	fputs("  ", stdout);
-	put_string(o->path);
+	put_string(part);
 	if (f->length > 0 || f->offset > 0)
 		printf(", byte %" PRIu64, f->offset);
 	if (f->field.len > 0)
@@ -160,7 +162,8 @@ static void put_finding(const struct outcome *o, const struct finding *f)
 }
 
 /* The findings that matter as much as the worst one; explain shows all of them. */
-static void put_findings(const struct outcome *o, const struct finding *worst)
+static void put_findings(const struct spool *spool, const struct outcome *o,
+			 const struct finding *worst)
 {
 	unsigned shown = 0, more = 0;
 
@@ -172,7 +175,7 @@ static void put_findings(const struct outcome *o, const struct finding *worst)
 		if (f->severity < worst->severity)
 			continue;
 		if (shown++ < FINDINGS_SHOWN)
-			put_finding(o, f);
+			put_finding(spool, o, f);
 		else
 			more++;
 	}
@@ -186,7 +189,7 @@ static void put_outcome(const struct scan *scan, const struct outcome *o)
 
 	put_head(scan, o);
 	if (worst != NULL)
-		put_findings(o, worst);
+		put_findings(scan->spool, o, worst);
 	if (o->verdict == VERDICT_UNCHECKED) {
 		g_autofree char *why = unchecked_text(o);
 

@@ -18,6 +18,7 @@
 #include "bounds.h"
 #include "lanes.h"
 #include "names.h"
+#include "partpath.h"
 #include "progress.h"
 #include "seen.h"
 #include "walk.h"
@@ -88,6 +89,21 @@ const struct finding *outcome_worst(const struct outcome *o)
 			worst = f;
 	}
 	return worst;
+}
+
+char *outcome_part(const struct spool *spool, const struct outcome *o, unsigned part)
+{
+	const struct format *f = spool->format;
+	char path[PATH_MAX];
+	unsigned depth = 0;
+
+	if (part == 0 || o->id == NULL)
+		return g_strdup(o->path);
+	for (const char *s = below_place(f, o->place, o->path); *s != '\0'; s++)
+		depth += *s == '/';
+	if (!part_path(f, o->place, part, o->id, strlen(o->id), depth, o->path, path, sizeof path))
+		return g_strdup(o->path);
+	return g_strdup(path);
 }
 
 /* --- Verdicts --------------------------------------------------------------- */
