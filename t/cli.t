@@ -342,8 +342,8 @@ subtest 'explain' => sub {
     for my $form ("$spool/incoming/$bad", "$spool:$bad") {
         my $r = spoolck('explain', $form);
         is_status($r, '4', 'a damaged message: ' . ($form =~ s/\Q$spool\E/SPOOL/r));
-        like($r->{out}, qr/^ +0 .*size record.*\n +\^\^\^ corrupt at byte 18.*\[postfix\.size-field\]/m,
-            'the damage is marked under its record');
+        like($r->{out}, qr/^ +18 .*data offset.*\n +\^\^\^ corrupt at byte 18.*\[postfix\.size-field\]/m,
+            'the damage is marked under its field');
         like($r->{out}, qr/qmgr dies/, 'and what the server does is said');
     }
     my $loose = scratch() . '/saved.bin';
