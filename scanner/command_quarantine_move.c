@@ -368,6 +368,53 @@ static int back_told(const struct back *b)
 	return EXIT_TELL_SERVER;
 }
 
+/* Make the directory `path` again if it is missing, as its parent is. */
+static void remake_dir(int root, const char *path)
+{
+	g_autofree char *up = g_path_get_dirname(path);
+	const char *name = strrchr(path, '/') + 1;
+	int parent = open_beneath(root, up, O_RDONLY | O_DIRECTORY), dir;
+	struct stat st;
+
+	if (parent < 0)
+		return;
+	if (fstat(parent, &st) == 0 && mkdirat(parent, name, 0700) == 0) {
+		dir = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		if (dir >= 0 && (fchown(dir, st.st_uid, st.st_gid) < 0 ||
+				 fchmod(dir, st.st_mode & 07777) < 0))
+			unlinkat(parent, name, AT_REMOVEDIR); /* the restore then says what is missing */
+		if (dir >= 0)
+			close(dir);
+		fsync(parent);
+	}
+	close(parent);
+}
+
+/* Servers remove hash directories when they are empty, and make them when they need one;
+ * so do we. The place itself has to be there. */
+static void remake_hash_dirs(const struct back *b)
+{
+	const json_t *part;
+	size_t i;
+
+	json_array_foreach(json_object_get(b->manifest, "parts"), i, part) {
+		g_autofree char *path = bytes_of(part, "path");
+		unsigned depth = 0;
+		int place = path != NULL ? one_place(b->spool->format, path, &depth) : -1;
+		char *slash;
+
+		if (place < 0)
+			continue;
+		slash = path + strlen(b->spool->format->places[place].name);
+		while (depth-- > 0) {
+			slash = strchr(slash + 1, '/');
+			*slash = '\0';
+			remake_dir(b->root, path);
+			*slash = '/';
+		}
+	}
+}
+
 static int back_move(const struct back *b)
 {
 	struct q_error err = { "" };
@@ -376,6 +423,8 @@ static int back_move(const struct back *b)
 
 	if (status != 0)
 		return status;
+	if (qo.to == NULL && b->spool != NULL)
+		remake_hash_dirs(b);
 	if (q_restore_to(b->store, b->entry, b->root, qo.to != NULL ? b->path : NULL, &err) != Q_MOVED) {
 		if (record)
 			q_unaccept(b->store, b->spool_path, text_of(b->manifest, "format"), b->id,

@@ -121,13 +121,25 @@ subtest 'accept covers what was accepted, not more' => sub {
     is(exit_bits(scan('--store', $store, $spool)), '4', 'another finding in the same file is an alarm');
 };
 
+subtest 'a hash directory that the server removed' => sub {
+    begin();
+    my $id = damaged($spool, 'deferred', text());
+    my $dir = "$spool/" . path_of($spool, 'deferred', $id) =~ s{/[^/]*$}{}r;
+    my $before = snapshot($spool);
+    scan('-y', '--store', $store, $spool);
+    rmdir $dir or die "$dir: $!";
+    is(exit_bits(q_('restore', $id)), '2', 'restored');
+    my $after = snapshot($spool);
+    s/^(d .*) inode \d+/$1/ for values %$before, values %$after; # a new directory, but as it was
+    same_tree($before, $after, 'where it was, in a directory as before');
+};
+
 subtest 'restore --to, and what is queued again' => sub {
     begin();
     my $id = damaged($spool, 'deferred', text());
     my $path = path_of($spool, 'deferred', $id);
-    my $dir = $path =~ s{/[^/]*$}{}r;
+    my $dir = $path =~ s{/.*}{}r; # the place: a hash directory alone would be made again
     scan('-y', '--store', $store, $spool);
-    my @others = glob "$spool/$dir/*";
     rename "$spool/$dir", "$spool/aside" or die;
     my $r = q_('restore', $id);
     is(exit_bits($r), '8', 'its directory is gone');
