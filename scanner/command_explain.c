@@ -11,6 +11,7 @@
 #include "escape.h"
 #include "lanes.h"
 #include "names.h"
+#include "one.h"
 #include "output.h"
 #include "wire.h"
 
@@ -32,27 +33,11 @@ struct explain {
 
 /* --- Which message ------------------------------------------------------------ */
 
-/* The place that a path below the root lies in, with the levels between; -1 = in none. */
-static int place_of(const struct format *f, const char *path, unsigned *depth_r)
-{
-	for (unsigned p = 0; p < f->nplaces; p++) {
-		size_t n = strlen(f->places[p].name);
-
-		if (strncmp(path, f->places[p].name, n) != 0 || path[n] != '/')
-			continue;
-		*depth_r = 0;
-		for (const char *s = path + n + 1; *s != '\0'; s++)
-			*depth_r += *s == '/';
-		return (int)p;
-	}
-	return -1;
-}
-
 /* The anchor of the message when *path_r is another part of it. */
 static void to_anchor(const struct spool *spool, char **path_r)
 {
 	unsigned depth;
-	int place = place_of(spool->format, *path_r, &depth);
+	int place = one_place(spool->format, *path_r, &depth);
 	struct name name;
 	struct outcome *o;
 
@@ -320,7 +305,7 @@ int command_explain(char **argv)
 	x.scan.spool = find(names[0], &outcome.path);
 	if (x.scan.spool == NULL)
 		return EXIT_FAILED;
-	place = place_of(x.scan.spool->format, outcome.path, &depth);
+	place = one_place(x.scan.spool->format, outcome.path, &depth);
 	outcome.place = place >= 0 ? (unsigned)place : x.scan.spool->format->loose_place;
 	outcome.id = g_path_get_basename(outcome.path); /* for the writers; only a name */
 	outcome.report = &x.report;

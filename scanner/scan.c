@@ -18,7 +18,6 @@
 #include "bounds.h"
 #include "lanes.h"
 #include "names.h"
-#include "partpath.h"
 #include "progress.h"
 #include "seen.h"
 #include "walk.h"
@@ -49,62 +48,6 @@ struct work {
 	guint64 done;
 	struct progress *progress;
 };
-
-const char *verdict_name(enum verdict v)
-{
-	static const char *const names[VERDICT_COUNT] = { "ok", "noted", "suspect", "corrupt",
-							  "busy", "changed", "foreign", "unchecked" };
-
-	return names[v];
-}
-
-const char *action_name(enum action a)
-{
-	static const char *const names[] = { "none", "none", "moved", "refused", "failed" };
-
-	return names[a];
-}
-
-void outcome_free(struct outcome *o)
-{
-	if (o == NULL)
-		return;
-	g_free(o->id);
-	g_free(o->path);
-	g_free(o->report);
-	g_free(o->reason);
-	g_free(o->entry);
-	g_free(o);
-}
-
-const struct finding *outcome_worst(const struct outcome *o)
-{
-	const struct finding *worst = NULL;
-
-	for (unsigned i = 0; o->report != NULL && i < o->report->count; i++) {
-		const struct finding *f = &o->report->findings[i];
-
-		if (worst == NULL || f->severity > worst->severity ||
-		    (f->severity == worst->severity && f->impact > worst->impact))
-			worst = f;
-	}
-	return worst;
-}
-
-char *outcome_part(const struct spool *spool, const struct outcome *o, unsigned part)
-{
-	const struct format *f = spool->format;
-	char path[PATH_MAX];
-	unsigned depth = 0;
-
-	if (part == 0 || o->id == NULL)
-		return g_strdup(o->path);
-	for (const char *s = below_place(f, o->place, o->path); *s != '\0'; s++)
-		depth += *s == '/';
-	if (!part_path(f, o->place, part, o->id, strlen(o->id), depth, o->path, path, sizeof path))
-		return g_strdup(o->path);
-	return g_strdup(path);
-}
 
 /* --- Verdicts --------------------------------------------------------------- */
 
@@ -556,16 +499,6 @@ static void walk_companions(struct work *w)
 			break;
 }
 
-/* Levels of hash directories in which a message lies. */
-static unsigned depth_of(const struct spool *spool, const struct outcome *o)
-{
-	unsigned depth = 0;
-
-	for (const char *s = below_place(spool->format, o->place, o->path); *s != '\0'; s++)
-		depth += *s == '/';
-	return depth;
-}
-
 /* What seems to be stranded may just be on its way out, its parts unlinked one after the
  * other: the second look comes a moment later. */
 static void let_it_go(const struct work *w)
@@ -587,7 +520,7 @@ static void confirm(struct work *w)
 	for (guint i = 0; i < w->confirm->len; i++) {
 		const struct outcome *o = w->confirm->pdata[i];
 		struct lane_job job = { .tag = i, .place = (uint8_t)o->place, .verb = VERB_CHECK,
-					.depth = (uint8_t)depth_of(w->scan->spool, o),
+					.depth = (uint8_t)outcome_depth(w->scan->spool, o),
 					.fresh = true };
 		g_autofree char *dir = g_path_get_dirname(o->path);
 		const char *base = strrchr(o->path, '/');

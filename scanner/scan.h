@@ -108,6 +108,9 @@ extern volatile int scan_cancelled;
  * there is none. */
 const struct finding *outcome_worst(const struct outcome *o);
 
+/* Levels of hash directories in which the message lies. */
+unsigned outcome_depth(const struct spool *spool, const struct outcome *o);
+
 /* The path below the spool's root of a part of the message (g_free). */
 char *outcome_part(const struct spool *spool, const struct outcome *o, unsigned part);
 
