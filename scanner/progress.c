@@ -54,7 +54,7 @@ void progress_show(struct progress *p, guint64 done)
 	gint64 now;
 	double seconds, rate;
 
-	if (p == NULL || done % 64 != 0)
+	if (p == NULL)
 		return;
 	now = g_get_monotonic_time();
 	if (now - p->shown < G_USEC_PER_SEC / 10)
