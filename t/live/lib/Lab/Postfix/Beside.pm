@@ -4,15 +4,15 @@ package Lab::Postfix::Beside;
 #
 #   busy        mail streams in and out while scans loop: no finding above a notice, nothing moved,
 #               no word of it in the log, every message delivered
-#   round trip  a killer among sound mail: the queue manager dies; quarantine; it works;
-#               restore of a repaired copy is not our business, so: restore, the same bytes,
-#               the same death, quarantine again, and all other mail is delivered
+#   round trip  a killer among sound mail: the queue manager dies at every start; `scan -p` puts it
+#               aside and the server works again; restored, it is the same file to the last byte
 
 use strict;
 use warnings;
 use Exporter 'import';
 use Digest::SHA qw(sha1_hex);
 use JSON::PP;
+use POSIX ();
 use Time::HiRes qw(time sleep);
 use Lab::Smtp;
 use Lab::Util qw(slurp spew run_ok spawn stop_children wait_for say_step);
@@ -75,11 +75,21 @@ sub complaints {
     return grep { /: (?:fatal|panic|error):|corrupt/ } split /\n/, $log;
 }
 
+# A process that sends mail, delivered and deferred in turn, until the time is over.
+sub sender {
+    my ($end) = @_;
+    my $pid = fork // die "fork: $!";
+    return $pid if $pid;
+    my $n = 0;
+    eval { send_some(20, $n++ % 2 ? 'user' : 'tmp') while time < $end; 1 } or print STDERR "# sender: $@";
+    POSIX::_exit(0);
+}
+
 sub busy {
     my ($lab) = @_;
     start_lab($lab);
     my $end = time + 25;
-    spawn(sub { while (time < $end) { send_some(20, $_ % 2 ? 'user' : 'tmp') for 1 .. 4 } }) for 1 .. 2;
+    my @senders = map { sender($end) } 1 .. 2;
     my ($scans, $seen, $sent) = (0, 0, 0);
     while (time < $end) {
         my ($status, @events) = scan($lab, $scans % 2 ? '-y' : '-n');
@@ -90,7 +100,7 @@ sub busy {
         $scans++;
         $seen += $summary->{messages};
     }
-    wait_for('the senders to end', 60, sub { !grep { /user|tmp/ } `ps -o args= --ppid $$` || time > $end + 5 });
+    waitpid $_, 0 for @senders;
     my @lines = complaints($lab);
     die "the server complains: $lines[0]\n" if @lines;
     my $log = slurp("$lab->{dir}/log/postfix.log");
