@@ -57,40 +57,6 @@ static void next_phase(struct ex_show *s)
 
 /* --- -H ------------------------------------------------------------------------ */
 
-static void two_digits(struct text *t, uint64_t n)
-{
-	if (n < 10)
-		text_str(t, "0");
-	text_u64(t, n);
-}
-
-/* Seconds since 1970 as 2026-11-20T07:31:00Z. Days count from 1 March of year 0,
- * so that the leap day is the last of its year. */
-static void say_time(struct text *t, int64_t sec)
-{
-	uint64_t all = (uint64_t)sec, days = all / 86400 + 719468;
-	uint64_t era = days / 146097, day = days % 146097;
-	uint64_t year = (day - day / 1460 + day / 36524 - day / 146096) / 365;
-	uint64_t of_year = day - (365 * year + year / 4 - year / 100);
-	uint64_t month = (5 * of_year + 2) / 153;
-
-	if (sec <= 0 || sec > INT64_C(253402300799))
-		return;
-	text_str(t, " (");
-	text_u64(t, era * 400 + year + (month >= 10 ? 1 : 0));
-	text_str(t, "-");
-	two_digits(t, month < 10 ? month + 3 : month - 9);
-	text_str(t, "-");
-	two_digits(t, of_year - (153 * month + 2) / 5 + 1);
-	text_str(t, "T");
-	two_digits(t, all % 86400 / 3600);
-	text_str(t, ":");
-	two_digits(t, all % 3600 / 60);
-	text_str(t, ":");
-	two_digits(t, all % 60);
-	text_str(t, "Z)");
-}
-
 static void option_row(struct row *row, const struct ex_item *it)
 {
 	struct ex_words w;
@@ -100,7 +66,7 @@ static void option_row(struct row *row, const struct ex_item *it)
 	text_str(&row->kind, w.known >= 0 ? "option" : "unknown option");
 	ex_say(&row->detail, it->line);
 	if (ex_is(&w.name, "frozen") && ex_all_digits(w.value, &sec))
-		say_time(&row->detail, sec);
+		text_time(&row->detail, sec);
 }
 
 static void acl_row(struct row *row, const struct ex_item *it)
@@ -204,7 +170,7 @@ static void fixed_row(struct row *row, const struct ex_item *it)
 	if (it->kind == EX_NO_TREE)
 		text_str(&row->detail, " (nobody)");
 	if (it->kind == EX_TIME && ex_number(&c, &sec))
-		say_time(&row->detail, sec);
+		text_time(&row->detail, sec);
 }
 
 /* Why Exim's reader gives up at this item. */

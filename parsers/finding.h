@@ -87,6 +87,10 @@ void text_i64(struct text *t, int64_t n);
 */
 void text_bytes(struct text *t, const uint8_t *p, size_t n);
 
+/* Append seconds since 1970 as " (2026-11-20T07:31:00Z)"; nothing when they are not within
+ * the years 1970 to 9999. */
+void text_time(struct text *t, int64_t sec);
+
 /* What leaves the spool when the finding moves mail. */
 enum unit { UNIT_MESSAGE, UNIT_PART };
 

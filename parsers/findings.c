@@ -75,6 +75,40 @@ void text_i64(struct text *t, int64_t n)
 	text_u64(t, n < 0 ? 0 - (uint64_t)n : (uint64_t)n);
 }
 
+static void two_digits(struct text *t, uint64_t n)
+{
+	if (n < 10)
+		text_str(t, "0");
+	text_u64(t, n);
+}
+
+/* Seconds since 1970 as 2026-11-20T07:31:00Z. Days count from 1 March of year 0,
+ * so that the leap day is the last of its year. */
+void text_time(struct text *t, int64_t sec)
+{
+	uint64_t all = (uint64_t)sec, days = all / 86400 + 719468;
+	uint64_t era = days / 146097, day = days % 146097;
+	uint64_t year = (day - day / 1460 + day / 36524 - day / 146096) / 365;
+	uint64_t of_year = day - (365 * year + year / 4 - year / 100);
+	uint64_t month = (5 * of_year + 2) / 153;
+
+	if (sec <= 0 || sec > INT64_C(253402300799))
+		return;
+	text_str(t, " (");
+	text_u64(t, era * 400 + year + (month >= 10 ? 1 : 0));
+	text_str(t, "-");
+	two_digits(t, month < 10 ? month + 3 : month - 9);
+	text_str(t, "-");
+	two_digits(t, of_year - (153 * month + 2) / 5 + 1);
+	text_str(t, "T");
+	two_digits(t, all % 86400 / 3600);
+	text_str(t, ":");
+	two_digits(t, all % 3600 / 60);
+	text_str(t, ":");
+	two_digits(t, all % 60);
+	text_str(t, "Z)");
+}
+
 /* The place of the mildest finding, if that is milder than `severity`. */
 static struct finding *mildest(struct report *r, enum severity severity)
 {

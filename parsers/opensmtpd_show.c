@@ -27,40 +27,6 @@ static void new_row(struct row *row, uint64_t offset, uint64_t length, unsigned 
 
 /* --- Values in words ------------------------------------------------------------ */
 
-static void two_digits(struct text *t, uint64_t n)
-{
-	if (n < 10)
-		text_str(t, "0");
-	text_u64(t, n);
-}
-
-/* Seconds since 1970 as 2026-11-20T07:31:00Z. Days count from 1 March of year 0, so that the
- * leap day is the last of its year. */
-static void say_time(struct text *t, int64_t sec)
-{
-	uint64_t all = (uint64_t)sec, days = all / 86400 + 719468;
-	uint64_t era = days / 146097, day = days % 146097;
-	uint64_t year = (day - day / 1460 + day / 36524 - day / 146096) / 365;
-	uint64_t of_year = day - (365 * year + year / 4 - year / 100);
-	uint64_t month = (5 * of_year + 2) / 153;
-
-	if (sec <= 0 || sec > INT64_C(253402300799))
-		return;
-	text_str(t, " (");
-	text_u64(t, era * 400 + year + (month >= 10 ? 1 : 0));
-	text_str(t, "-");
-	two_digits(t, month < 10 ? month + 3 : month - 9);
-	text_str(t, "-");
-	two_digits(t, of_year - (153 * month + 2) / 5 + 1);
-	text_str(t, "T");
-	two_digits(t, all % 86400 / 3600);
-	text_str(t, ":");
-	two_digits(t, all % 3600 / 60);
-	text_str(t, ":");
-	two_digits(t, all % 60);
-	text_str(t, "Z)");
-}
-
 static void say_notify(struct text *t, int64_t bits)
 {
 	static const char *const names[] = { " success", " failure", " delay", " never" };
@@ -89,7 +55,7 @@ static void say_value(struct row *row, unsigned key, const struct os_line *line)
 	if (os_keys[key].value != OS_NUMBER || !os_number(line->value, os_keys[key].max, &n))
 		return;
 	if (key == OS_KEY_CTIME || os_is(&line->key, "last-try") || os_is(&line->key, "last-bounce"))
-		say_time(&row->detail, n);
+		text_time(&row->detail, n);
 	else if (os_is(&line->key, "dsn-notify"))
 		say_notify(&row->detail, n);
 }
