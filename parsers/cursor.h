@@ -76,6 +76,8 @@ struct cur {
     // The form of a number at p: n bytes say "more follows"; the next one says
     // that it is the last.
     predicate more_bytes(uint8_t *p, integer n) = \forall integer i; 0 <= i < n ==> p[i] >= 128;
+
+    predicate blank(integer ch) = ch == ' ' || '\t' <= ch <= '\r';
 */
 
 /* A cursor over `len` bytes at `buf`; `base` is the offset of buf[0] in its
@@ -157,6 +159,7 @@ static inline const uint8_t *cur_take(struct cur *c, size_t n)
     assigns \result \from *c, n;
     ensures cur_has(c, n) ==> \result == c->buf + c->pos && \valid_read(\result + (0 .. n - 1));
     ensures !cur_has(c, n) ==> \result == \null;
+    ensures \result == \null || \valid_read(\result + (0 .. n - 1));
 */
 static inline const uint8_t *cur_view(const struct cur *c, size_t n)
 {
@@ -484,6 +487,86 @@ static inline bool cur_copy(struct cur *c, uint8_t *to, size_t n)
 	if (n > 0)
 		memcpy(to, p, n);
 	return true;
+}
+
+/* isspace() of the C locale. */
+/*@ assigns \result \from ch;
+    ensures \result == \true <==> blank(ch);
+*/
+static inline bool cur_blank(uint8_t ch)
+{
+	return ch <= ' ' && (ch == ' ' || (ch >= '\t' && ch <= '\r'));
+}
+
+/* Step over blanks. After a failure: over none. */
+/*@ requires cur_ready(c);
+    assigns c->pos \from *c, c->buf[0 .. c->len - 1];
+    ensures cur_ready(c) && \old(c->pos) <= c->pos;
+    ensures c->err != CUR_OK ==> c->pos == \old(c->pos);
+    ensures \forall integer i; \old(c->pos) <= i < c->pos ==> blank(c->buf[i]);
+    ensures c->err == CUR_OK && c->pos < c->len ==> !blank(c->buf[c->pos]);
+*/
+static inline void cur_skip_blanks(struct cur *c)
+{
+	size_t pos = c->pos;
+
+	if (c->err != CUR_OK)
+		return;
+	/*@ loop invariant c->pos <= pos <= c->len;
+	    loop invariant \forall integer i; c->pos <= i < pos ==> blank(c->buf[i]);
+	    loop assigns pos;
+	    loop variant c->len - pos;
+	*/
+	while (pos < c->len && cur_blank(c->buf[pos]))
+		pos++;
+	c->pos = pos;
+}
+
+/* How many of the bytes left come before the first blank or `stop`; all of them
+ * when there is neither. Does not move. */
+/*@ requires cur_valid(c);
+    assigns \result \from *c, c->buf[0 .. c->len - 1], stop;
+    ensures \result <= c->len;
+    ensures \let left = c->err == CUR_OK ? c->len - c->pos : 0;
+      \result <= left && (\result < left ==>
+        c->buf[c->pos + \result] == stop || blank(c->buf[c->pos + \result]));
+    ensures \forall integer i; 0 <= i < \result ==>
+      c->buf[c->pos + i] != stop && !blank(c->buf[c->pos + i]);
+*/
+static inline size_t cur_word(const struct cur *c, uint8_t stop)
+{
+	size_t left = cur_left(c), n = 0;
+
+	/*@ loop invariant n <= left;
+	    loop invariant \forall integer i; 0 <= i < n ==>
+	      c->buf[c->pos + i] != stop && !blank(c->buf[c->pos + i]);
+	    loop assigns n;
+	    loop variant left - n;
+	*/
+	while (n < left && c->buf[c->pos + n] != stop && !cur_blank(c->buf[c->pos + n]))
+		n++;
+	return n;
+}
+
+/* Take the blanks off the end of what is left: the window becomes smaller. */
+/*@ requires cur_ready(c);
+    assigns c->len \from *c, c->buf[0 .. c->len - 1];
+    ensures cur_ready(c) && c->len <= \old(c->len);
+    ensures \forall integer i; c->len <= i < \old(c->len) ==> blank(c->buf[i]);
+    ensures c->pos < c->len ==> !blank(c->buf[c->len - 1]);
+*/
+static inline void cur_trim(struct cur *c)
+{
+	size_t len = c->len;
+
+	/*@ loop invariant c->pos <= len <= c->len;
+	    loop invariant \forall integer i; len <= i < c->len ==> blank(c->buf[i]);
+	    loop assigns len;
+	    loop variant len;
+	*/
+	while (len > c->pos && cur_blank(c->buf[len - 1]))
+		len--;
+	c->len = len;
 }
 
 #endif

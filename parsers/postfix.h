@@ -107,6 +107,7 @@ struct pf_record {
 	uint8_t header;  /* bytes before the data */
 	bool padded;     /* the length is written longer than needed */
 	struct cur data; /* the data, or the first PF_VIEW bytes of it */
+	size_t string;   /* how many of these come before the first NUL */
 };
 
 enum pf_got {
@@ -166,14 +167,16 @@ struct cur pf_size_column(const struct pf_record *rec, unsigned n);
 extern const char *const pf_size_names[PF_FIELDS];
 
 /* The data as a C string sees it: up to the first NUL. */
-struct cur pf_string(const struct pf_record *rec);
+static inline struct cur pf_string(const struct pf_record *rec)
+{
+	struct cur c = rec->data;
+
+	return cur_sub(&c, rec->string);
+}
 
 /* atol(): leading blanks, a sign, digits; 0 when there are none. Saturates.
  * Leaves the cursor behind the digits; false when there were none. */
 bool pf_number(struct cur *c, int64_t *value_r);
-
-/* isspace() of the C locale. */
-bool pf_blank(int ch);
 
 /* Blanks, an optional minus, digits, blanks, nothing else. Postfix writes no
  * blanks behind a number, but reads them. */
@@ -182,11 +185,18 @@ bool pf_is_number(struct cur c);
 /* All of it digits, at least one, and the value as atoi() would give it. */
 bool pf_all_digits(struct cur c, int64_t *value_r);
 
-/* name=value; false when Postfix refuses it. */
-bool pf_attribute(struct cur string, struct cur *name_r, struct cur *value_r);
+/* name=value: `c` becomes the value; false when Postfix refuses it (and `c` stands
+ * wherever that showed). */
+bool pf_attribute(struct cur *c, struct cur *name_r);
 
 /* Is the cursor's text this word? */
-bool pf_is(const struct cur *c, const char *word);
+static inline bool pf_is(const struct cur *c, const char *word)
+{
+	size_t n = strlen(word);
+	const uint8_t *p = cur_view(c, n);
+
+	return p != NULL && cur_left(c) == n && memcmp(p, word, n) == 0;
+}
 
 /* Is the version known to hold the reader fixes of mid-2026 (four length bytes,
  * type 0 refused, showq's missing return)? */

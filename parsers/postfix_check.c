@@ -347,8 +347,8 @@ static bool follow(const struct pf_work *x, struct pf_reader *reader, const stru
 	       f->id == F_POSTFIX_POINTER_SEGMENT;
 }
 
-/* What holds for every record, whatever its type. False when its reader stops. */
-static bool any_record(const struct pf_work *x, const struct pf_record *rec, enum pf_segment segment)
+/* A record that any_record() does not pass at once. */
+static bool odd_record(const struct pf_work *x, const struct pf_record *rec, enum pf_segment segment)
 {
 	uint64_t limit = x->m->site.record_limit;
 	uint32_t version = x->m->site.version;
@@ -378,6 +378,14 @@ static bool any_record(const struct pf_work *x, const struct pf_record *rec, enu
 		return limit == 0;
 	}
 	return true;
+}
+
+/* What holds for every record, whatever its type. False when its reader stops. */
+static bool any_record(const struct pf_work *x, const struct pf_record *rec, enum pf_segment segment)
+{
+	bool plain = !rec->padded && rec->header <= 1 + PF_LENGTH_SAFE && !x->k->maildrop;
+
+	return plain || odd_record(x, rec, segment);
 }
 
 /* --- Segments --------------------------------------------------------------------- */

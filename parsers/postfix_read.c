@@ -61,27 +61,39 @@ enum pf_got pf_read(struct pf_reader *rd, const struct part *p, enum pf_segment 
 	struct cur c = pf_window(p, rd->pos);
 	uint64_t left = p->size > rd->pos ? p->size - rd->pos : 0;
 	size_t need = left < PF_HEADER_MAX ? (size_t)left : PF_HEADER_MAX;
+	int type, low;
 	size_t view;
 
 	rec->off = rd->pos;
 	rec->data = cur_make(p->bytes, 0, rd->pos);
+	rec->string = 0;
 	if (left == 0)
 		return PF_EOF;
 	if (cur_left(&c) < need)
 		return want_here(rd, p, need, w);
 	if (left < PF_HEADER_MAX)
 		c = cur_sub(&c, (size_t)left); /* a file that grew meanwhile ends here */
-	rec->type = cur_u8(&c);
-	rec->len = cur_varint(&c, PF_LENGTH_BYTES, PF_LENGTH_MAX);
-	rec->header = (uint8_t)(cur_offset(&c) - rec->off);
-	if (c.err == CUR_LONG_FORM)
-		return PF_LONG;
-	if (c.err == CUR_TOO_BIG)
-		return PF_TOO_BIG;
-	if (c.err != CUR_OK)
-		return PF_CUT;
-	rec->padded = rec->header > 2 && rec->header <= PF_HEADER_MAX &&
-		      rec->len >> (7 * (rec->header - 2u)) == 0;
+	type = cur_peek(&c);
+	low = cur_ahead(&c, 1);
+	if (low >= 0 && low < 0x80) { /* nearly every record: kept short for speed */
+		rec->type = (uint8_t)type;
+		rec->len = (unsigned)low;
+		rec->header = 2;
+		rec->padded = false;
+		cur_skip(&c, 2);
+	} else {
+		rec->type = cur_u8(&c);
+		rec->len = cur_varint(&c, PF_LENGTH_BYTES, PF_LENGTH_MAX);
+		rec->header = (uint8_t)(cur_offset(&c) - rec->off);
+		if (c.err == CUR_LONG_FORM)
+			return PF_LONG;
+		if (c.err == CUR_TOO_BIG)
+			return PF_TOO_BIG;
+		if (c.err != CUR_OK)
+			return PF_CUT;
+		rec->padded = rec->header > 2 && rec->header <= PF_HEADER_MAX &&
+			      rec->len >> (7 * (rec->header - 2u)) == 0;
+	}
 	left -= rec->header;
 	if (rec->len > left)
 		return PF_OVERRUN;
@@ -91,6 +103,7 @@ enum pf_got pf_read(struct pf_reader *rd, const struct part *p, enum pf_segment 
 	if (cur_left(&c) < view)
 		return want_here(rd, p, rec->header + view, w);
 	rec->data = cur_sub(&c, view);
+	rec->string = cur_find(&rec->data, 0);
 	rd->pos = rec->off + rec->header + rec->len;
 	return PF_GOT;
 }
@@ -128,8 +141,7 @@ static enum pf_jump pointer_value(const struct pf_record *rec, uint64_t *value_r
 	uint64_t value = 0;
 	bool any = false;
 
-	while (pf_blank(cur_peek(&c)))
-		cur_skip(&c, 1);
+	cur_skip_blanks(&c);
 	while (cur_left(&c) > 0) {
 		unsigned digit = (unsigned)cur_u8(&c) - '0';
 
@@ -174,26 +186,13 @@ enum pf_jump pf_follow(struct pf_reader *rd, const struct part *p, const struct 
 
 /* --- Values --------------------------------------------------------------- */
 
-bool pf_blank(int ch)
-{
-	return ch == ' ' || (ch >= '\t' && ch <= '\r');
-}
-
-struct cur pf_string(const struct pf_record *rec)
-{
-	struct cur c = rec->data;
-
-	return cur_sub(&c, cur_find(&c, 0));
-}
-
 bool pf_number(struct cur *c, int64_t *value_r)
 {
 	bool minus, any = false;
 	uint64_t value = 0;
 	int ch;
 
-	while (pf_blank(cur_peek(c)))
-		cur_skip(c, 1);
+	cur_skip_blanks(c);
 	ch = cur_peek(c);
 	minus = ch == '-';
 	if (ch == '-' || ch == '+')
@@ -201,7 +200,7 @@ bool pf_number(struct cur *c, int64_t *value_r)
 	for (ch = cur_peek(c); ch >= '0' && ch <= '9'; ch = cur_peek(c)) {
 		unsigned digit = (unsigned)ch - '0';
 
-		if (value > ((uint64_t)INT64_MAX - digit) / 10)
+		if (value > INT64_MAX / 10 || (value == INT64_MAX / 10 && digit > INT64_MAX % 10))
 			value = INT64_MAX;
 		else
 			value = value * 10 + digit;
@@ -216,12 +215,10 @@ bool pf_is_number(struct cur c)
 {
 	int64_t ignored;
 
-	while (pf_blank(cur_peek(&c)))
-		cur_skip(&c, 1);
+	cur_skip_blanks(&c);
 	if (cur_peek(&c) == '+' || !pf_number(&c, &ignored))
 		return false;
-	while (pf_blank(cur_peek(&c)))
-		cur_skip(&c, 1);
+	cur_skip_blanks(&c);
 	return cur_left(&c) == 0;
 }
 
@@ -251,12 +248,47 @@ struct cur pf_size_column(const struct pf_record *rec, unsigned n)
 	return cur_sub(&c, left < PF_COLUMN - 1 ? left : PF_COLUMN - 1);
 }
 
+/* A size record exactly as Postfix writes it: columns of blanks and digits. */
+static bool size_scan_plain(const struct pf_record *rec, struct pf_size *s)
+{
+	int64_t field[PF_FIELDS] = { 0 };
+	struct cur c = rec->data;
+
+	if (s->columns > PF_FIELDS || rec->len + 1 != s->columns * PF_COLUMN)
+		return false;
+	for (unsigned i = 0; i < s->columns; i++) {
+		uint8_t text[PF_COLUMN] = { 0 };
+		bool last = i + 1 == s->columns;
+		int64_t value = 0;
+		unsigned at = 0;
+
+		cur_copy(&c, text, last ? PF_COLUMN - 1 : PF_COLUMN);
+		while (at < PF_COLUMN - 2 && text[at] == ' ')
+			at++;
+		for (; at < PF_COLUMN - 1; at++) {
+			unsigned digit = text[at] - (unsigned)'0';
+
+			if (digit > 9)
+				return false;
+			value = value * 10 + digit;
+		}
+		if (!last && text[PF_COLUMN - 1] != ' ')
+			return false;
+		field[i] = i >= 2 && i != 4 ? as_int(value) : value;
+	}
+	memcpy(s->field, field, sizeof field);
+	s->count = (int)s->columns;
+	return true;
+}
+
 void pf_size_scan(const struct pf_record *rec, struct pf_size *s)
 {
 	struct cur c = pf_string(rec);
 	unsigned i;
 
 	*s = (struct pf_size){ .columns = (unsigned)((rec->len + 1) / PF_COLUMN) };
+	if (size_scan_plain(rec, s))
+		return;
 	for (i = 0; i < PF_FIELDS; i++) {
 		if (!pf_number(&c, &s->field[i])) {
 			s->field[i] = 0;
@@ -278,42 +310,17 @@ void pf_size_scan(const struct pf_record *rec, struct pf_size *s)
 	}
 }
 
-bool pf_attribute(struct cur c, struct cur *name_r, struct cur *value_r)
+bool pf_attribute(struct cur *c, struct cur *name_r)
 {
-	struct cur name, value;
-	size_t len = 0, keep = 0;
-
-	while (pf_blank(cur_peek(&c)))
-		cur_skip(&c, 1);
-	name = c;
-	for (int ch = cur_peek(&c); ch >= 0 && ch != '=' && !pf_blank(ch); ch = cur_peek(&c)) {
-		cur_skip(&c, 1);
-		len++;
-	}
-	*name_r = cur_sub(&name, len);
-	if (len == 0)
+	cur_skip_blanks(c);
+	*name_r = cur_sub(c, cur_word(c, '='));
+	cur_skip_blanks(c);
+	if (cur_left(name_r) == 0 || cur_peek(c) != '=')
 		return false;
-	while (pf_blank(cur_peek(&c)))
-		cur_skip(&c, 1);
-	if (cur_peek(&c) != '=')
-		return false;
-	cur_skip(&c, 1);
-	while (pf_blank(cur_peek(&c)))
-		cur_skip(&c, 1);
-	value = c;
-	for (len = 1; cur_left(&c) > 0; len++)
-		if (!pf_blank(cur_u8(&c)))
-			keep = len;
-	*value_r = cur_sub(&value, keep);
+	cur_skip(c, 1);
+	cur_skip_blanks(c);
+	cur_trim(c);
 	return true;
-}
-
-bool pf_is(const struct cur *c, const char *word)
-{
-	size_t n = strlen(word);
-	const uint8_t *p = cur_view(c, n);
-
-	return p != NULL && cur_left(c) == n && memcmp(p, word, n) == 0;
 }
 
 bool pf_fixed_2026(uint32_t version)

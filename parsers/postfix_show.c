@@ -94,11 +94,11 @@ static void title_row(struct pf_show *s, struct row *row)
 
 static void attribute_detail(struct row *row, const struct pf_record *rec)
 {
-	struct cur string = pf_string(rec), name, value;
+	struct cur value = pf_string(rec), name;
 	int64_t sec;
 
 	pf_say_bytes(&row->detail, rec->data);
-	if (pf_attribute(string, &name, &value) && pf_is(&name, "create_time") &&
+	if (pf_attribute(&value, &name) && pf_is(&name, "create_time") &&
 	    pf_all_digits(value, &sec))
 		text_time(&row->detail, sec);
 }
@@ -237,8 +237,7 @@ static enum step field_row(struct pf_show *s, const struct part *p, struct row *
 	text_str(&row->kind, " (field ");
 	text_u64(&row->kind, field + 1u);
 	text_str(&row->kind, ")");
-	while (pf_blank(cur_peek(&column)))
-		cur_skip(&column, 1);
+	cur_skip_blanks(&column);
 	pf_say_bytes(&row->detail, column);
 	s->field = rec.len > at + PF_COLUMN && field < 15 ? (uint8_t)(s->field + 1) : 0;
 	return STEP_ROW;

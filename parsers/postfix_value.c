@@ -159,7 +159,7 @@ static void time_record(const struct pf_work *x, const struct pf_record *rec)
 	k->time_good = true;
 	x->r->has_arrival = true;
 	x->r->arrival = sec;
-	strict = cur_left(&c) == 0 || (pf_blank(cur_peek(&c)) && pf_number(&c, &usec));
+	strict = cur_left(&c) == 0 || (cur_blank((uint8_t)cur_peek(&c)) && pf_number(&c, &usec));
 	if (sec > 0 && strict && cur_left(&c) == 0)
 		return;
 	/* qmgr takes it, and bounces mail that looks too old. */
@@ -277,16 +277,16 @@ static void envid_value(const struct pf_work *x, const struct pf_record *rec, st
 static bool attribute_record(const struct pf_work *x, const struct pf_record *rec,
 			     enum pf_segment segment)
 {
-	struct cur string = pf_string(rec), name, value;
+	struct cur value = pf_string(rec), name;
 	int64_t n;
 
-	if (!pf_attribute(string, &name, &value)) {
+	if (!pf_attribute(&value, &name)) {
 		struct finding *f = pf_note(x, F_POSTFIX_ATTRIBUTE, rec->off, rec->header + rec->len);
 
 		text_str(&f->field, "attribute record in the ");
 		pf_say_segment(&f->field, segment);
 		text_str(&f->expected, "name=value");
-		pf_say_bytes(&f->found, string);
+		pf_say_bytes(&f->found, pf_string(rec));
 		return false;
 	}
 	if (x->k->maildrop && cur_left(&value) == 0)
@@ -350,7 +350,7 @@ bool pf_value(const struct pf_work *x, const struct pf_record *rec, enum pf_segm
 	enum pf_value value = pf_rules[rec->type].value;
 
 	if (rec->len > 0 && rec->type != 'K' && rec->type != 'C' &&
-	    cur_find(&rec->data, 0) < cur_left(&rec->data))
+	    rec->string < cur_left(&rec->data))
 		pf_note(x, F_POSTFIX_ENVELOPE_NUL, rec->off, rec->header + rec->len);
 	/* showq gives up at a recipient before the sender; cleanup at every kind
 	 * of record that belongs to recipients. */

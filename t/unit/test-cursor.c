@@ -236,6 +236,68 @@ static void test_find(void)
 	drop(&c);
 }
 
+/* isspace() of the C locale, and nothing else. */
+static void test_blank(void)
+{
+	for (unsigned ch = 0; ch < 256; ch++)
+		g_assert_cmpint(cur_blank((uint8_t)ch), ==, ch != 0 && strchr(" \t\n\v\f\r", (int)ch) != NULL);
+}
+
+static void test_words(void)
+{
+	struct cur c = window(" \t\v ab=c d\xa0\n ", 13), value;
+
+	g_assert_cmpuint(cur_word(&c, '='), ==, 0);
+	cur_skip_blanks(&c);
+	g_assert_cmpuint(c.pos, ==, 4);
+	cur_skip_blanks(&c);
+	g_assert_cmpuint(c.pos, ==, 4);
+	g_assert_cmpuint(cur_word(&c, '='), ==, 2);
+	g_assert_cmpuint(cur_word(&c, 'z'), ==, 4);
+	g_assert_cmpuint(cur_word(&c, 'a'), ==, 0);
+	cur_skip(&c, 3);
+	value = c;
+	cur_trim(&value);
+	g_assert_cmpuint(cur_left(&value), ==, 4);
+	g_assert_cmpuint(cur_left(&c), ==, 6);
+	cur_trim(&value);
+	g_assert_cmpuint(cur_left(&value), ==, 4);
+	cur_skip(&value, 2);
+	g_assert_cmpuint(cur_word(&value, '='), ==, 2); /* up to the end */
+	/* Blanks only: up to the end, and from it back to the position. */
+	cur_skip(&c, 4);
+	value = c;
+	cur_skip_blanks(&value);
+	g_assert_cmpuint(cur_left(&value), ==, 0);
+	g_assert_cmpint(value.err, ==, CUR_OK);
+	cur_skip_blanks(&value);
+	g_assert_cmpuint(cur_word(&value, '='), ==, 0);
+	cur_trim(&c);
+	g_assert_cmpuint(cur_left(&c), ==, 0);
+	g_assert_cmpuint(c.pos, ==, 11);
+	g_assert_cmpint(c.err, ==, CUR_OK);
+	drop(&c);
+}
+
+/* After a failure nothing moves; no bytes at all are none to trim. */
+static void test_words_nowhere(void)
+{
+	struct cur c = window("  ab  ", 6), empty = cur_make(NULL, 0, 0);
+
+	cur_take(&c, 7);
+	cur_skip_blanks(&c);
+	g_assert_cmpuint(c.pos, ==, 0);
+	g_assert_cmpuint(cur_word(&c, 'b'), ==, 0);
+	cur_trim(&c);
+	g_assert_cmpuint(cur_left(&c), ==, 0);
+	g_assert_cmpint(c.err, ==, CUR_SHORT);
+	cur_skip_blanks(&empty);
+	cur_trim(&empty);
+	g_assert_cmpuint(cur_word(&empty, '='), ==, 0);
+	g_assert_cmpint(empty.err, ==, CUR_OK);
+	drop(&c);
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -250,5 +312,8 @@ int main(int argc, char **argv)
 	g_test_add_func("/cursor/varint", test_varint);
 	g_test_add_func("/cursor/sub", test_sub);
 	g_test_add_func("/cursor/find", test_find);
+	g_test_add_func("/cursor/blank", test_blank);
+	g_test_add_func("/cursor/words", test_words);
+	g_test_add_func("/cursor/words-nowhere", test_words_nowhere);
 	return g_test_run();
 }

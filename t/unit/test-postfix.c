@@ -260,6 +260,16 @@ static void test_size_fields(void)
 	f = healthy();
 	put(f, 2 + 15, "x");
 	expect(f, "postfix.size-field", STOPS, 2);
+	/* A column without a digit, digits parted by a blank; a number up to the next. */
+	f = healthy();
+	put(f, 50, "               ");
+	expect(f, "postfix.size-field", DELETES, 50);
+	f = healthy();
+	put(f, 50, "            1 0");
+	expect(f, "postfix.size-field", HELD, 50);
+	f = healthy();
+	put(f, 50 + 15, "0");
+	expect(f, "postfix.size-field", HELD, 50);
 	f = healthy();
 	put(f, 18, "x");
 	f->place = HOLD;
@@ -525,8 +535,8 @@ static void test_sender(void)
 
 static void test_attributes(void)
 {
-	static const char *const refused[] = { "", "  ", "=x", " = x", "name", "name x=1", "name x" };
-	static const char *const taken[] = { "a=", "a=b", " a = b ", "a==", "\t a\t=\tb" };
+	static const char *const refused[] = { "", "  ", "=x", " = x", "name", "name ", "name x=1", "name x" };
+	static const char *const taken[] = { "a=", "a=b", " a = b ", "a==", "\t a\t=\tb", "a= \t " };
 	static const struct {
 		const char *data;
 		bool cleanup_refuses;
@@ -539,7 +549,8 @@ static void test_attributes(void)
 	};
 	static const char *const good[] = { "ret_flags=1", "ret_flags=2", "trace_flags=8",
 					    "create_time=0", "envelope_id=QQ+3D",
-					    "rewrite_context=remote" };
+					    "rewrite_context=remote",
+					    "\f rewrite_context \v=\r local\n " };
 
 	for (unsigned i = 0; i < G_N_ELEMENTS(refused); i++) {
 		expect(with(healthy(), 97, 'A', refused[i]), "postfix.attribute", DELETES, 97);
