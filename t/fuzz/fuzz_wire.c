@@ -65,6 +65,17 @@ static bool again_row(struct wire *w, const struct answer *a)
 	return true;
 }
 
+static bool again_run(struct wire *w, const struct answer *a)
+{
+	struct run run = { 0 };
+
+	if (!wire_get_run(a->body, a->len, &run))
+		return false;
+	must(run.part < PARTS_MAX);
+	must(wire_put_run(w, a->index, &run));
+	return true;
+}
+
 /* The answer in new bytes; false when it was refused. */
 static bool again(struct wire *w, const struct answer *a)
 {
@@ -72,6 +83,7 @@ static bool again(struct wire *w, const struct answer *a)
 	case ANSWER_DONE: return again_report(w, a);
 	case ANSWER_WANT: return again_want(w, a);
 	case ANSWER_ROW: return again_row(w, a);
+	case ANSWER_RUN: return again_run(w, a);
 	case ANSWER_END: return wire_put_end(w, a->index);
 	}
 	must(!"a kind that no worker writes");
