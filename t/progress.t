@@ -8,6 +8,11 @@ use Test::More;
 use lib "$FindBin::Bin/lib";
 use Spoolck;
 
+if (system("script -qec true /dev/null >/dev/null 2>&1") != 0) { # as in a chroot without /dev/pts
+    BAIL_OUT('no terminal can be had here') if $ENV{CI};
+    plan skip_all => 'no terminal can be had here';
+}
+
 my $spool = new_spool();
 my @ids = map { healthy($spool, 'deferred', lines => [ "Subject: $_", '', 'Text.' ]) } 1 .. 20;
 my $program = hostile_program();
