@@ -28,7 +28,7 @@ static const struct {
 } verbs[] = {
 	{ "scan", command_scan, "examine mail spools, and move damaged messages if asked to" },
 	{ "explain", command_explain, "annotated listing of one message, the damage marked" },
-	{ "quarantine", command_quarantine, "list, show, add, restore, verify, recover" },
+	{ "quarantine", command_quarantine, "list, show, restore, export ... what was moved" },
 	{ "spools", command_spools, "which spools are on this host" },
 	{ "findings", command_findings, "what each finding means and what to do" },
 };
@@ -182,9 +182,14 @@ static int run(int argc, char **argv)
 		puts("spoolck " PACKAGE_VERSION);
 		return 0;
 	}
-	for (size_t i = 0; i < G_N_ELEMENTS(verbs); i++)
-		if (strcmp(argv[1], verbs[i].name) == 0)
-			return verbs[i].run(argv + 1);
+	for (size_t i = 0; i < G_N_ELEMENTS(verbs); i++) {
+		g_autofree char *name = g_strconcat("spoolck ", verbs[i].name, NULL);
+
+		if (strcmp(argv[1], verbs[i].name) != 0)
+			continue;
+		g_set_prgname(name); /* for --help */
+		return verbs[i].run(argv + 1);
+	}
 	return command_usage("%s: no such verb", argv[1]);
 }
 
