@@ -60,6 +60,20 @@ static enum policy policy(void)
 	return given.corrupt ? MOVE_CORRUPT : given.fatal ? MOVE_FATAL : MOVE_NOTHING;
 }
 
+void command_max_move(const char *text, struct scan_options *o)
+{
+	guint64 n;
+
+	if (text == NULL)
+		return;
+	o->brake = strcmp(text, "none") != 0;
+	if (!o->brake)
+		return;
+	if (!g_ascii_string_to_unsigned(text, 10, 1, G_MAXUINT, &n, NULL))
+		exit(command_usage("--max-move %s: a number from 1, or none", text));
+	o->max_move = (unsigned)n;
+}
+
 static struct scan_options options(const struct common *common)
 {
 	struct scan_options o = { .policy = policy(), .brake = true, .all = common->all,
@@ -73,15 +87,7 @@ static struct scan_options options(const struct common *common)
 			exit(command_usage("--budget %s: a time such as 30s, 5m or 2h", given.budget));
 		o.deadline = g_get_monotonic_time() + budget;
 	}
-	if (given.max_move != NULL && strcmp(given.max_move, "none") == 0) {
-		o.brake = false;
-	} else if (given.max_move != NULL) {
-		guint64 n;
-
-		if (!g_ascii_string_to_unsigned(given.max_move, 10, 1, G_MAXUINT, &n, NULL))
-			exit(command_usage("--max-move %s: a number from 1, or none", given.max_move));
-		o.max_move = (unsigned)n;
-	}
+	command_max_move(given.max_move, &o);
 	if (given.fail_on != NULL && strcmp(given.fail_on, "suspect") == 0)
 		o.fail_on_suspect = true;
 	else if (given.fail_on != NULL && strcmp(given.fail_on, "corrupt") != 0)
@@ -171,24 +177,18 @@ static void write_metrics(const struct metrics *metrics, const struct totals *to
 		command_failed("--metrics %s: %s", given.metrics, error);
 }
 
-int command_scan(char **argv)
+int command_scan_spools(char **names, struct scan_options opt, const struct common *common)
 {
-	struct common common;
-	g_auto(GStrv) names = command_options(argv, "[SPOOL...] - examine mail spools", entries,
-					      &common);
-	struct scan_options opt = options(&common);
 	const struct output *out = given.nagios ? &output_nagios :
-				   common.json ? &output_json : &output_text;
+				   common->json ? &output_json : &output_text;
 	struct metrics *metrics = metrics_new();
 	struct totals totals = { .exit = 0 };
 	gint64 start = g_get_monotonic_time();
 	GPtrArray *spools;
 
-	output_text_options(isatty(STDOUT_FILENO) && getenv("NO_COLOR") == NULL, common.quiet,
-			    common.all);
-	if (given.nagios && common.json)
-		exit(command_usage("--nagios and --format json exclude each other"));
-	if (common.json || common.quiet || given.nagios)
+	output_text_options(isatty(STDOUT_FILENO) && getenv("NO_COLOR") == NULL,
+			    common->quiet, common->all);
+	if (common->json || common->quiet || given.nagios)
 		progress_disable();
 	opt.zygote = command_zygote(); /* before any mail is read */
 	catch_signals();
@@ -206,11 +206,22 @@ int command_scan(char **argv)
 	totals.seconds = (double)(g_get_monotonic_time() - start) / G_USEC_PER_SEC;
 	if (scan_cancelled)
 		totals.exit |= EXIT_CANCELLED;
-	totals.quarantined = quarantined(common.store);
-	if (spools->len > 0 || common.json || given.nagios)
+	totals.quarantined = quarantined(common->store);
+	if (spools->len > 0 || common->json || given.nagios)
 		out->summary(&totals);
 	write_metrics(metrics, &totals);
 	metrics_free(metrics);
 	g_ptr_array_free(spools, TRUE);
 	return given.nagios ? nagios_status(totals.exit, &totals) : totals.exit;
+}
+
+int command_scan(char **argv)
+{
+	struct common common;
+	g_auto(GStrv) names = command_options(argv, "[SPOOL...] - examine mail spools", entries,
+					      &common);
+
+	if (given.nagios && common.json)
+		exit(command_usage("--nagios and --format json exclude each other"));
+	return command_scan_spools(names, options(&common), &common);
 }
