@@ -17,7 +17,7 @@
 
 static struct {
 	gboolean none, fatal, corrupt, unattended, nagios;
-	char *quarantine, *budget, *max_move, *fail_on, *version, *metrics;
+	char *quarantine, *budget, *max_move, *fail_on, *version, *metrics, *state, *remind;
 } given;
 
 static const GOptionEntry entries[] = {
@@ -41,6 +41,10 @@ static const GOptionEntry entries[] = {
 	  "Write the figures for Prometheus' node exporter into this file", "FILE" },
 	{ "nagios", 0, 0, G_OPTION_ARG_NONE, &given.nagios,
 	  "One line and the exit status of a monitoring plugin", NULL },
+	{ "state", 0, 0, G_OPTION_ARG_FILENAME, &given.state,
+	  "For timers: tell only what is new since the run that left this file", "FILE" },
+	{ "remind-after", 0, 0, G_OPTION_ARG_STRING, &given.remind,
+	  "With --state: tell it again after this time", "TIME" },
 	G_OPTION_ENTRY_NULL
 };
 
@@ -177,18 +181,41 @@ static void write_metrics(const struct metrics *metrics, const struct totals *to
 		command_failed("--metrics %s: %s", given.metrics, error);
 }
 
+/* --state: what is remembered from the last run. */
+static int state_begin(void)
+{
+	gint64 remind = given.remind != NULL ? command_duration(given.remind) : 0;
+	bool suspect = given.fail_on != NULL && strcmp(given.fail_on, "suspect") == 0;
+	g_autofree char *error = NULL;
+
+	if (remind < 0 || (given.remind != NULL && given.state == NULL))
+		exit(command_usage("--remind-after %s: with --state, a time such as 24h", given.remind));
+	if (given.state == NULL || output_state_begin(given.state, remind / G_USEC_PER_SEC, suspect, &error))
+		return 0;
+	return command_failed("--state %s: %s", given.state, error);
+}
+
+static int state_end(void)
+{
+	g_autofree char *error = NULL;
+
+	if (given.state == NULL || output_state_end(&error))
+		return 0;
+	return command_failed("--state %s: %s", given.state, error);
+}
+
 int command_scan_spools(char **names, struct scan_options opt, const struct common *common)
 {
-	const struct output *out = given.nagios ? &output_nagios :
+	const struct output *out = given.nagios ? &output_nagios : given.state != NULL ? &output_state :
 				   common->json ? &output_json : &output_text;
 	struct metrics *metrics = metrics_new();
-	struct totals totals = { .exit = 0 };
+	struct totals totals = { .exit = state_begin() };
 	gint64 start = g_get_monotonic_time();
 	GPtrArray *spools;
 
 	output_text_options(isatty(STDOUT_FILENO) && getenv("NO_COLOR") == NULL,
 			    common->quiet, common->all);
-	if (common->json || common->quiet || given.nagios)
+	if (common->json || common->quiet || given.nagios || given.state != NULL)
 		progress_disable();
 	opt.zygote = command_zygote(); /* before any mail is read */
 	catch_signals();
@@ -207,7 +234,8 @@ int command_scan_spools(char **names, struct scan_options opt, const struct comm
 	if (scan_cancelled)
 		totals.exit |= EXIT_CANCELLED;
 	totals.quarantined = quarantined(common->store);
-	if (spools->len > 0 || common->json || given.nagios)
+	totals.exit |= state_end();
+	if (spools->len > 0 || common->json || given.nagios || given.state != NULL)
 		out->summary(&totals);
 	write_metrics(metrics, &totals);
 	metrics_free(metrics);
@@ -221,7 +249,7 @@ int command_scan(char **argv)
 	g_auto(GStrv) names = command_options(argv, "[SPOOL...] - examine mail spools", entries,
 					      &common);
 
-	if (given.nagios && common.json)
-		exit(command_usage("--nagios and --format json exclude each other"));
+	if (given.nagios + common.json + (given.state != NULL) > 1)
+		exit(command_usage("--nagios, --state and --format json exclude each other"));
 	return command_scan_spools(names, options(&common), &common);
 }
