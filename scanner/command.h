@@ -5,10 +5,12 @@
 #define COMMAND_H
 
 #include "scan.h"
+#include "settings.h"
 
 /* Options that every verb understands, after parsing. */
 struct common {
-	char *store;          /* absolute path */
+	struct settings *settings;
+	const char *store;    /* of the settings: absolute path */
 	bool json, quiet, all;
 	unsigned jobs;        /* lanes */
 };
@@ -26,6 +28,16 @@ int command_findings(char **argv);
 char **command_options(char **argv, const char *summary, const GOptionEntry *own,
 		       struct common *common);
 
+/* The same for a verb that no configuration concerns: the file is not read. */
+char **command_options_only(char **argv, const char *summary, struct common *common);
+
+/* For the entries of options that are rows of the settings (settings_options()), or -n, -p, -y: remembers the
+ * word until the file has been read. */
+gboolean command_set(const gchar *option, const gchar *value, gpointer data, GError **error);
+
+/* --check-config, --print-config without a verb. */
+int command_config(char **argv);
+
 /* Wrong words on the command line: a sentence on standard error; EXIT_USAGE. */
 int command_usage(const char *format, ...) G_GNUC_PRINTF(1, 2);
 
@@ -35,8 +47,5 @@ int command_failed(const char *format, ...) G_GNUC_PRINTF(1, 2);
 /* Start the zygote and prove that a worker can be had; exits with EXIT_FAILED and a sentence
  * when not: there is no way to go on without the sandbox. */
 int command_zygote(void);
-
-/* "30s", "5m", "2h" or plain seconds in microseconds; -1 when it is none of these. */
-gint64 command_duration(const char *text);
 
 #endif

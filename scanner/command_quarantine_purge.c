@@ -193,6 +193,38 @@ static int purge_one(struct q_store *store, const struct doomed *d)
 	return status;
 }
 
+/* --retention: the configuration is the word of the operator, so nobody is asked. */
+
+static void retention_say(void *arg, const char *entry, const char *error)
+{
+	(void)arg;
+	if (error != NULL) {
+		command_failed("%s: %s", entry, error);
+	} else if (!qo.common.quiet) {
+		fputs("purged: ", stdout);
+		say(NULL, entry);
+	}
+}
+
+static int purge_retention(void)
+{
+	const struct retention *r = &qo.common.settings->retention;
+	struct q_store *store;
+	struct retained done;
+	unsigned failures;
+
+	if (!retention_is_on(r) && !qo.common.quiet)
+		puts("Nothing to purge: the configuration has neither retain= nor max-size=.");
+	if (!retention_is_on(r))
+		return 0;
+	store = quarantine_store(false);
+	failures = retention_apply(r, store, 0, retention_say, NULL, &done);
+	if (done.purged == 0 && failures == 0 && !qo.common.quiet)
+		puts("Nothing to purge.");
+	q_store_close(store);
+	return failures > 0 ? EXIT_FAILED : 0;
+}
+
 int quarantine_purge(char **words)
 {
 	bool filtered = qo.older_than != NULL || qo.keep_free != NULL;
@@ -201,8 +233,11 @@ int quarantine_purge(char **words)
 	GPtrArray *list;
 	int status;
 
-	if (filtered == (*words != NULL))
-		return command_usage("quarantine purge: name entries, or say --older-than or --keep-free");
+	if (filtered + qo.retention + (*words != NULL) != 1)
+		return command_usage("quarantine purge: name entries, or say --older-than, --keep-free or "
+				     "--retention");
+	if (qo.retention)
+		return purge_retention();
 	if (qo.keep_free != NULL && amount(qo.keep_free) < 0)
 		return command_usage("--keep-free %s: bytes, 500M, 2G or 10%%", qo.keep_free);
 	store = quarantine_store(false);

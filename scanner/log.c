@@ -23,6 +23,20 @@
 
 #define LOG_LINE_MAX 2000 /* what every syslog daemon takes */
 
+const char *const log_facilities[] = { "mail", "daemon", "user", "authpriv", "local0", "local1",
+				       "local2", "local3", "local4", "local5", "local6", "local7",
+				       "none", NULL };
+static const int codes[] = { LOG_MAIL, LOG_DAEMON, LOG_USER, LOG_AUTHPRIV, LOG_LOCAL0, LOG_LOCAL1,
+			     LOG_LOCAL2, LOG_LOCAL3, LOG_LOCAL4, LOG_LOCAL5, LOG_LOCAL6,
+			     LOG_LOCAL7, -1 };
+G_STATIC_ASSERT(G_N_ELEMENTS(codes) + 1 == G_N_ELEMENTS(log_facilities));
+static int facility = LOG_MAIL;
+
+void log_use(unsigned index)
+{
+	facility = index < G_N_ELEMENTS(codes) ? codes[index] : LOG_MAIL;
+}
+
 char *log_who(void)
 {
 	const char *sudo = g_getenv("SUDO_USER");
@@ -67,15 +81,19 @@ static void send_line(const char *line)
 
 void log_action(const struct log_action *a)
 {
-	g_autofree char *who = log_who();
-	GString *line = g_string_new(NULL);
+	g_autofree char *who = NULL;
+	GString *line;
 	time_t now = time(NULL);
 	char stamp[32] = "";
 	struct tm tm;
 
+	if (facility < 0)
+		return;
+	who = log_who();
+	line = g_string_new(NULL);
 	if (localtime_r(&now, &tm) != NULL)
 		strftime(stamp, sizeof stamp, "%b %e %H:%M:%S", &tm);
-	g_string_append_printf(line, "<%d>%s spoolck[%ld]: %s", LOG_MAIL | LOG_NOTICE, stamp,
+	g_string_append_printf(line, "<%d>%s spoolck[%ld]: %s", facility | LOG_NOTICE, stamp,
 			       (long)getpid(), a->verb);
 	append(line, "id", a->id);
 	append(line, "spool", a->spool);

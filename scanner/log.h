@@ -15,6 +15,11 @@ struct log_action {
 
 void log_action(const struct log_action *a);
 
+/* The facilities that there are, by name (NULL-terminated); "none" sends nothing. log_use() takes the
+ * place in this vector; without it the first one, mail, is used. */
+extern const char *const log_facilities[];
+void log_use(unsigned facility);
+
 /* Who acts, for logs and records (g_free): the user, and whom sudo names. */
 char *log_who(void);
 

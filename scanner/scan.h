@@ -5,6 +5,8 @@
 #define SCAN_H
 
 #include "lane.h"
+#include "retention.h"
+#include "severity.h"
 #include "spool.h"
 
 #include <glib.h>
@@ -74,6 +76,8 @@ struct scan_options {
 	unsigned lanes;
 	gint64 deadline;              /* monotonic µs, 0 = none */
 	const char *store;
+	const struct severity_rules *severities; /* NULL: as the findings have it */
+	const struct retention *retention;       /* NULL: the store may grow */
 	int zygote;
 };
 
