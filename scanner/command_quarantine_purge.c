@@ -8,6 +8,7 @@
 
 #include "command_quarantine.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -209,17 +210,19 @@ static void retention_say(void *arg, const char *entry, const char *error)
 static int purge_retention(void)
 {
 	const struct retention *r = &qo.common.settings->retention;
-	struct q_store *store;
-	struct retained done;
-	unsigned failures;
+	struct q_error err = { "" };
+	struct q_store *store = NULL;
+	struct retained done = { 0 };
+	unsigned failures = 0;
+	int ret = q_store_open(qo.common.store, false, &store, &err);
 
+	if (ret < 0 && ret != -ENOENT)
+		return command_failed("%s", err.text);
+	if (ret == 0)
+		failures = retention_apply(r, store, 0, retention_say, NULL, &done);
 	if (!retention_is_on(r) && !qo.common.quiet)
 		puts("Nothing to purge: the configuration has neither retain= nor max-size=.");
-	if (!retention_is_on(r))
-		return 0;
-	store = quarantine_store(false);
-	failures = retention_apply(r, store, 0, retention_say, NULL, &done);
-	if (done.purged == 0 && failures == 0 && !qo.common.quiet)
+	else if (done.purged == 0 && failures == 0 && !qo.common.quiet)
 		puts("Nothing to purge.");
 	q_store_close(store);
 	return failures > 0 ? EXIT_FAILED : 0;

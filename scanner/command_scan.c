@@ -153,7 +153,7 @@ static void retain(const struct settings *settings, const struct scan_options *o
 	struct retained done;
 	struct q_store *store;
 
-	if (opt->policy == MOVE_NOTHING || !retention_is_on(&settings->retention) || scan_cancelled ||
+	if (opt->policy == MOVE_NOTHING || scan_cancelled ||
 	    q_store_open(settings->store, false, &store, NULL) < 0)
 		return;
 	retention_apply(&settings->retention, store, opt->deadline, not_purged, &told, &done);

@@ -82,8 +82,8 @@ void retention_limit(const struct retention *r, struct q_store *store)
 }
 
 /* Parts that lodge in a spool are removed under its lock, after what a crash may have left there. */
-static int purge_one(struct q_store *store, const char *entry, const json_t *manifest,
-		     struct q_error *err)
+static enum q_outcome purge_one(struct q_store *store, const char *entry, const json_t *manifest,
+				struct q_error *err)
 {
 	const json_t *lodge = json_object_get(manifest, "lodge");
 	g_autofree char *spool = json_is_string(lodge) ? bytes_of(manifest, "spool") : NULL;
@@ -98,25 +98,35 @@ static int purge_one(struct q_store *store, const char *entry, const json_t *man
 		done = q_purge(store, entry, root, err);
 	if (root >= 0)
 		close(root);
-	return done == Q_MOVED ? 0 : -1;
+	return done;
 }
 
-/* One entry that is to go, with its line in the log. */
-static int let_go(struct q_store *store, const char *entry, const char *reason,
-		  retention_told *told, void *arg)
+/* Did another run take it away, or is one at it? */
+static bool is_taken(struct q_store *store, const char *entry, enum q_outcome done)
+{
+	uint64_t bytes;
+
+	return done == Q_REFUSED || q_measure(store, entry, &bytes, NULL) == -ENOENT;
+}
+
+/* One entry that is to go, with its line in the log. Q_MOVED, Q_CHANGED (another run's now), Q_FAILED. */
+static enum q_outcome let_go(struct q_store *store, const char *entry, const char *reason,
+			     retention_told *told, void *arg)
 {
 	struct q_error err = { "" };
 	json_t *manifest = NULL;
-	int ret = q_manifest(store, entry, &manifest, &err);
+	enum q_outcome done = Q_FAILED;
 
-	if (ret == 0)
-		ret = purge_one(store, entry, manifest, &err);
-	if (ret == 0)
+	if (q_manifest(store, entry, &manifest, &err) == 0)
+		done = purge_one(store, entry, manifest, &err);
+	if (done == Q_MOVED)
 		entry_log("purged", entry, manifest, NULL, NULL, reason);
-	if (told != NULL)
-		told(arg, entry, ret < 0 ? err.text : NULL);
+	else
+		done = is_taken(store, entry, done) ? Q_CHANGED : Q_FAILED;
+	if (told != NULL && done != Q_CHANGED)
+		told(arg, entry, done == Q_FAILED ? err.text : NULL);
 	json_decref(manifest);
-	return ret;
+	return done;
 }
 
 /* Why this entry has to go, or NULL. */
@@ -156,13 +166,18 @@ unsigned retention_apply(const struct retention *r, struct q_store *store, gint6
 			break;
 		if (why == NULL || !may_go(store, s.names[i], now))
 			continue;
-		if (let_go(store, s.names[i], why, told, arg) < 0) {
+		switch (let_go(store, s.names[i], why, told, arg)) {
+		case Q_MOVED:
+			done_r->purged++;
+			done_r->bytes += s.bytes[i];
+			s.total -= s.bytes[i];
+			break;
+		case Q_CHANGED:
+			s.total -= s.bytes[i];
+			break;
+		default:
 			failures++;
-			continue;
 		}
-		done_r->purged++;
-		done_r->bytes += s.bytes[i];
-		s.total -= s.bytes[i];
 	}
 	stock_free(&s);
 	return failures;

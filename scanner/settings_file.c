@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #define FILE_BYTES_MAX (1 << 20) /* a hundred thousand lines: no configuration is larger */
@@ -151,8 +152,11 @@ static void start_spool(struct reading *r, const char *name)
 	r->spool->line = r->line;
 }
 
-static void start_section(struct reading *r, const char *group)
+static void start_section(struct reading *r, const char *given)
 {
+	gboolean is_spool = g_str_has_prefix(given, SPOOL_PREFIX);
+	g_autofree char *name = g_strstrip(g_strdup(is_spool ? given + strlen(SPOOL_PREFIX) : ""));
+	g_autofree char *group = is_spool ? g_strconcat(SPOOL_PREFIX, name, NULL) : g_strdup(given);
 	unsigned line = seen_before(r, group, "");
 	gboolean known = g_strv_contains(settings_sections(), group);
 
@@ -163,9 +167,7 @@ static void start_section(struct reading *r, const char *group)
 	if (line > 0) {
 		problem(r, "[%s]: this section stands in line %u already", group, line);
 		r->skip = TRUE;
-	} else if (g_str_has_prefix(group, SPOOL_PREFIX) || strcmp(group, "spool") == 0) {
-		g_autofree char *name = g_strstrip(g_strdup(group + strlen("spool")));
-
+	} else if (is_spool || strcmp(group, "spool") == 0) {
 		start_spool(r, name);
 	} else if (!known) {
 		g_autofree char *did_you = suggestion(group, settings_sections());
@@ -206,11 +208,12 @@ static void set_key(struct reading *r, const char *key, const char *value)
 
 static void on_key(struct reading *r, GKeyFile *parsed, const char *key)
 {
-	g_autofree char *value = g_key_file_get_string(parsed, LINE_GROUP, key, NULL);
+	g_autoptr(GError) error = NULL;
+	g_autofree char *value = g_key_file_get_string(parsed, LINE_GROUP, key, &error);
 
 	if (r->section == NULL)
 		problem(r, "%s: stands before the first section; put [scan] above it", key);
-	else if (value == NULL)
+	else if (error != NULL) /* there may be a value nevertheless */
 		problem(r, "%s: its value is not UTF-8, or holds a \\ that means nothing; \\\\ is one", key);
 	else if (!r->skip)
 		set_key(r, key, g_strstrip(value));
@@ -241,8 +244,10 @@ static void on_end(struct reading *r)
 	for (guint i = 0; i < r->settings->spools->len; i++) {
 		const struct spool_settings *spool = r->settings->spools->pdata[i];
 
+		g_autofree char *path = g_strconcat(SPOOL_PREFIX, spool->name, "\npath", NULL);
+
 		r->line = spool->line;
-		if (spool->path == NULL)
+		if (!g_hash_table_contains(r->seen, path))
 			problem(r, "[spool %s]: its path is missing; add: path = DIRECTORY", spool->name);
 		for (guint j = 0; j < i && spool->path != NULL; j++) {
 			const struct spool_settings *other = r->settings->spools->pdata[j];
@@ -297,6 +302,8 @@ static char *untrusted_file(int fd, const char *path)
 
 	if (fstat(fd, &st) < 0)
 		return g_strdup_printf("%s: %s", path, g_strerror(errno));
+	if (S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3))
+		return NULL; /* /dev/null: nothing but defaults */
 	if (!S_ISREG(st.st_mode))
 		return g_strdup_printf("%s is no regular file", path);
 	if (st.st_size > FILE_BYTES_MAX)

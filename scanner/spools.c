@@ -34,6 +34,18 @@ static const char *mount_point(const struct spool_settings *s)
 	return strcmp(s->mounted, "yes") == 0 ? s->path : s->mounted;
 }
 
+/* Has it to be mounted, and is not? Then with a sentence (g_free). */
+static bool is_unmounted(const struct spool_settings *s, char **error_r)
+{
+	const char *point = s != NULL ? mount_point(s) : NULL;
+
+	if (point == NULL || is_mount_point(point))
+		return false;
+	if (error_r != NULL)
+		*error_r = g_strdup_printf("%s is not mounted", point);
+	return true;
+}
+
 /* --- Sections ---------------------------------------------------------------------- */
 
 static const struct spool_settings *by_name(const struct settings *settings, const char *word)
@@ -105,22 +117,24 @@ static struct spool *open_section(const struct settings *settings, const struct 
 
 struct spool *spools_open_one(const struct settings *settings, const char *word, char **error_r)
 {
-	const struct spool_settings *s = by_name(settings, word);
+	const struct spool_settings *named = by_name(settings, word), *s = named;
+	g_autofree char *cwd = g_get_current_dir();
+	g_autofree char *path = g_canonicalize_filename(word, cwd);
 	struct spool *spool;
 
-	if (s == NULL) {
-		spool = spool_open(word, error_r);
-		if (spool == NULL)
-			return NULL;
-		s = by_directory(settings, spool->path);
-		apply(settings, s, spool);
-	} else {
-		spool = open_section(settings, s, error_r);
-	}
-	if (spool != NULL && s != NULL && mount_point(s) != NULL && !is_mount_point(mount_point(s))) {
-		*error_r = g_strdup_printf("%s is not mounted", mount_point(s));
+	if (s == NULL)
+		s = by_directory(settings, path);
+	if (is_unmounted(s, error_r))
+		return NULL;
+	if (named != NULL)
+		return open_section(settings, named, error_r);
+	spool = spool_open(word, error_r);
+	if (spool == NULL)
+		return NULL;
+	s = by_directory(settings, spool->path); /* now also of TYPE and TYPE:PATH */
+	apply(settings, s, spool);
+	if (is_unmounted(s, error_r))
 		g_clear_pointer(&spool, spool_close);
-	}
 	return spool;
 }
 
@@ -150,9 +164,7 @@ static void add(GPtrArray *spools, const char *word, struct spool *spool, char *
 /* Is it the directory of a section that is not mounted now? What lies beneath is not its spool. */
 static bool is_away(const struct settings *settings, const char *path)
 {
-	const struct spool_settings *s = by_directory(settings, path);
-
-	return s != NULL && mount_point(s) != NULL && !is_mount_point(mount_point(s));
+	return is_unmounted(by_directory(settings, path), NULL);
 }
 
 static void add_all(const struct settings *settings, GPtrArray *spools, spools_told *told,
@@ -165,7 +177,7 @@ static void add_all(const struct settings *settings, GPtrArray *spools, spools_t
 		char *error = NULL;
 		struct spool *spool;
 
-		if (mount_point(s) != NULL && !is_mount_point(mount_point(s))) {
+		if (is_unmounted(s, NULL)) {
 			(*away_r)++;
 			continue;
 		}
