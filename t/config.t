@@ -329,6 +329,13 @@ subtest 'excluded parts are no findings' => sub {
             is_deeply([ grep { !$before{$_} } @now ], [], "$case without $path");
         }
     }
+    for my $case (map { "$source/fixtures/$_" } qw(exim/data-orphan exim/data-missing opensmtpd/no-envelope opensmtpd/misplaced postfix/foreign)) {
+        my ($format) = $case =~ m{/([^/]+)/[^/]+\z};
+        my $root = scratch() . '/spool';
+        my $back = lay_out($case, $root);
+        cmp_ok(scalar @{ scan("$format:$root")->{findings} }, '>', 0, "$case has findings");
+        is_deeply(scan('--exclude', join(';', keys %$back), "$format:$root")->{findings}, [], '... and none when its files are excluded');
+    }
 };
 
 subtest 'spools' => sub {
