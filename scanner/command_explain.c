@@ -89,6 +89,8 @@ static struct spool *find(const struct settings *settings, const char *arg, char
 			to_anchor(spool, path_r);
 		if (spool == NULL)
 			command_failed("%s: cannot open its directory", arg);
+		else
+			spools_apply(settings, spool);
 		return spool;
 	}
 	colon = strrchr(arg, ':');

@@ -103,6 +103,11 @@ static void apply(const struct settings *settings, const struct spool_settings *
 		spool_set_version(spool, s->version);
 }
 
+void spools_apply(const struct settings *settings, struct spool *spool)
+{
+	apply(settings, by_directory(settings, spool->path), spool);
+}
+
 static struct spool *open_section(const struct settings *settings, const struct spool_settings *s,
 				  char **error_r)
 {

@@ -14,6 +14,9 @@
  * *error_r (g_free). */
 struct spool *spools_open_one(const struct settings *settings, const char *word, char **error_r);
 
+/* What the configuration says of a spool that was found in another way. */
+void spools_apply(const struct settings *settings, struct spool *spool);
+
 /* Open those that `words` (NULL-terminated) name, or without any word all. What cannot be opened is told; a configured
  * spool that is not mounted, and was not named, is left out without a word (*away_r counts them). The caller
  * frees the array, which frees the spools. */
