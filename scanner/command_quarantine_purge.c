@@ -7,6 +7,7 @@
 #include "config.h"
 
 #include "command_quarantine.h"
+#include "units.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -59,28 +60,10 @@ static gint64 amount(const char *text)
 	double n = g_ascii_strtod(text, &end);
 	struct statvfs fs;
 
-	if (end == text || n < 0 || n > 1e15)
-		return -1;
-	if (strcmp(end, "%") == 0)
-		return statvfs(qo.common.store, &fs) < 0 || n > 100 ? -1 :
-			(gint64)(n / 100 * (double)fs.f_blocks * (double)fs.f_frsize);
-	if (*end != '\0' && end[1] != '\0')
-		return -1;
-	switch (*end) {
-	case 'G':
-		n *= 1024;
-		G_GNUC_FALLTHROUGH;
-	case 'M':
-		n *= 1024;
-		G_GNUC_FALLTHROUGH;
-	case 'K':
-		n *= 1024;
-		G_GNUC_FALLTHROUGH;
-	case '\0':
-		return (gint64)n;
-	default:
-		return -1;
-	}
+	if (strcmp(end, "%") != 0)
+		return units_size(text);
+	return end == text || !(n >= 0 && n <= 100) || statvfs(qo.common.store, &fs) < 0 ? -1 :
+		(gint64)(n / 100 * (double)fs.f_blocks * (double)fs.f_frsize);
 }
 
 /* How much has to go so that `want` bytes are free: 0 = nothing. */

@@ -4,6 +4,7 @@
 #include "retention.h"
 
 #include "entry.h"
+#include "scan.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -162,7 +163,7 @@ unsigned retention_apply(const struct retention *r, struct q_store *store, gint6
 	for (guint i = 0; i < s.count; i++) {
 		const char *why = too_much(r, &s, i, now);
 
-		if (deadline != 0 && g_get_monotonic_time() > deadline)
+		if (scan_cancelled || (deadline != 0 && g_get_monotonic_time() > deadline))
 			break;
 		if (why == NULL || !may_go(store, s.names[i], now))
 			continue;

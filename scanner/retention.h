@@ -32,9 +32,9 @@ struct retained {
 };
 
 /* Purge what is older than `retain`, then the oldest until max_size holds; remove acceptances that have
- * expired. Each is logged. `told` (may be NULL) gets the name of every entry that went and, with error
- * set, a sentence for each that could not go. Ends early at `deadline` (monotonic µs, 0 = none). Returns the
- * number of failures. */
+ * expired. Each entry that goes is logged. `told` (may be NULL) gets the name of every entry that went and, with
+ * error set, a sentence for each that could not go. Ends early at `deadline` (monotonic µs, 0 = none) and when the
+ * run is cancelled. Returns the number of failures. */
 typedef void retention_told(void *arg, const char *entry, const char *error);
 unsigned retention_apply(const struct retention *r, struct q_store *store, gint64 deadline,
 			 retention_told *told, void *arg, struct retained *done_r);
