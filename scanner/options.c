@@ -162,8 +162,8 @@ char **command_options_only(char **argv, const char *summary, struct common *com
 int command_config(char **argv)
 {
 	struct common common;
-	g_auto(GStrv) words = command_options(argv, "- an fsck for mail spools",
-					      settings_options(TRUE, command_set, NULL), &common);
 
+	g_strfreev(command_options(argv, "- an fsck for mail spools",
+				   settings_options(TRUE, command_set, NULL), &common));
 	return command_usage("which verb? `spoolck scan` is the first to try");
 }
