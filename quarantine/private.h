@@ -8,6 +8,7 @@
  * purge.c     an entry removed for good
  * reserve.c   room put by for a full disk
  * accept.c    what an operator accepted
+ * measure.c   age and size of entries, room for more
  * manifest.c  what is told to people and programs about an entry
  * store.c     the store's directories, names of entries
  * txn.c       the states, and the steps between them
@@ -58,6 +59,8 @@
 struct q_store {
 	int root, entries, inflight;
 	char *path;
+	bool limited;  /* by max-size: q_store_room() */
+	uint64_t room; /* bytes that may still be moved in */
 };
 
 /* ---- file.c ---- */
@@ -187,6 +190,11 @@ int reserve_take(const struct q_store *store, int todir, const char *name, int *
 int reserve_write(int dir, const char *name, const void *data, size_t len);
 int reserve_mkdir(int at, const char *name);
 void reserve_drop(int dir);
+
+/* ---- measure.c ---- */
+
+int measure_room(struct q_store *store, const struct plan *plan, uint64_t *bytes_r,
+		 struct q_error *err);
 
 /* ---- drain.c, purge.c ---- */
 

@@ -702,14 +702,17 @@ static int move_undo(struct txn *t, struct q_error *err)
 	return rc;
 }
 
-static int move_once(const struct q_store *store, const struct q_message *m, bool near,
-		     char **entry_r, struct q_error *err)
+static int move_once(struct q_store *store, const struct q_message *m, bool near, char **entry_r,
+		     struct q_error *err)
 {
+	uint64_t bytes = 0;
 	struct txn t;
 	int rc;
 
 	txn_init(&t, store, m->root);
 	rc = hold_all(&t, m, err);
+	if (!rc)
+		rc = measure_room(store, t.plan, &bytes, err);
 	if (!rc && near && !store_is_near(&t))
 		rc = -EXDEV;
 	if (!rc)
@@ -727,6 +730,8 @@ static int move_once(const struct q_store *store, const struct q_message *m, boo
 		if (undone)
 			rc = undone == Q_ESTALE || undone == Q_EREFUSED ? -EIO : undone;
 	}
+	if (!rc)
+		store->room -= store->limited ? bytes : 0;
 	if (!rc && entry_r)
 		*entry_r = strdup(t.plan->name);
 	txn_close(&t);

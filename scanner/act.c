@@ -304,6 +304,8 @@ void act(struct scan *scan)
 		q_store_close(store);
 		return;
 	}
+	if (scan->options->retention != NULL)
+		retention_limit(scan->options->retention, store);
 	for (guint i = 0; i < scan->outcomes->len; i++) {
 		struct outcome *o = scan->outcomes->pdata[i];
 

@@ -5,6 +5,7 @@
 #define COMMAND_QUARANTINE_H
 
 #include "command.h"
+#include "entry.h"
 #include "log.h"
 #include "quarantine.h"
 
@@ -12,16 +13,9 @@
 struct quarantine_options {
 	struct common common;
 	char *reason, *to, *spool, *finding, *sender, *older_than, *keep_free, *expire, *output;
-	gboolean force, no_accept, wake, yes, undo, redact;
+	gboolean force, no_accept, wake, yes, undo, redact, retention;
 };
 extern struct quarantine_options qo;
-
-/* A text of a manifest as it stands there (escaped), "-" when it is missing. */
-const char *text_of(const json_t *j, const char *key);
-/* The bytes that it stands for (g_free), NULL when it is missing or damaged. */
-char *bytes_of(const json_t *j, const char *key);
-/* The name of the first finding, else NULL. */
-const char *finding_of(const json_t *manifest);
 
 /* To standard output, escaped for eyes; say() with a newline, for q_say. */
 void put(const char *s);

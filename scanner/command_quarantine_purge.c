@@ -7,7 +7,9 @@
 #include "config.h"
 
 #include "command_quarantine.h"
+#include "units.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -58,28 +60,10 @@ static gint64 amount(const char *text)
 	double n = g_ascii_strtod(text, &end);
 	struct statvfs fs;
 
-	if (end == text || n < 0 || n > 1e15)
-		return -1;
-	if (strcmp(end, "%") == 0)
-		return statvfs(qo.common.store, &fs) < 0 || n > 100 ? -1 :
-			(gint64)(n / 100 * (double)fs.f_blocks * (double)fs.f_frsize);
-	if (*end != '\0' && end[1] != '\0')
-		return -1;
-	switch (*end) {
-	case 'G':
-		n *= 1024;
-		G_GNUC_FALLTHROUGH;
-	case 'M':
-		n *= 1024;
-		G_GNUC_FALLTHROUGH;
-	case 'K':
-		n *= 1024;
-		G_GNUC_FALLTHROUGH;
-	case '\0':
-		return (gint64)n;
-	default:
-		return -1;
-	}
+	if (strcmp(end, "%") != 0)
+		return units_size(text);
+	return end == text || !(n >= 0 && n <= 100) || statvfs(qo.common.store, &fs) < 0 ? -1 :
+		(gint64)(n / 100 * (double)fs.f_blocks * (double)fs.f_frsize);
 }
 
 /* How much has to go so that `want` bytes are free: 0 = nothing. */
@@ -193,6 +177,40 @@ static int purge_one(struct q_store *store, const struct doomed *d)
 	return status;
 }
 
+/* --retention: the configuration is the word of the operator, so nobody is asked. */
+
+static void retention_say(void *arg, const char *entry, const char *error)
+{
+	(void)arg;
+	if (error != NULL) {
+		command_failed("%s: %s", entry, error);
+	} else if (!qo.common.quiet) {
+		fputs("purged: ", stdout);
+		say(NULL, entry);
+	}
+}
+
+static int purge_retention(void)
+{
+	const struct retention *r = &qo.common.settings->retention;
+	struct q_error err = { "" };
+	struct q_store *store = NULL;
+	struct retained done = { 0 };
+	unsigned failures = 0;
+	int ret = q_store_open(qo.common.store, false, &store, &err);
+
+	if (ret < 0 && ret != -ENOENT)
+		return command_failed("%s", err.text);
+	if (ret == 0)
+		failures = retention_apply(r, store, 0, retention_say, NULL, &done);
+	if (!retention_is_on(r) && !qo.common.quiet)
+		puts("Nothing to purge: the configuration has neither retain= nor max-size=.");
+	else if (done.purged == 0 && failures == 0 && !qo.common.quiet)
+		puts("Nothing to purge.");
+	q_store_close(store);
+	return failures > 0 ? EXIT_FAILED : 0;
+}
+
 int quarantine_purge(char **words)
 {
 	bool filtered = qo.older_than != NULL || qo.keep_free != NULL;
@@ -201,8 +219,11 @@ int quarantine_purge(char **words)
 	GPtrArray *list;
 	int status;
 
-	if (filtered == (*words != NULL))
-		return command_usage("quarantine purge: name entries, or say --older-than or --keep-free");
+	if (filtered + qo.retention + (*words != NULL) != 1)
+		return command_usage("quarantine purge: name entries, or say --older-than, --keep-free or "
+				     "--retention");
+	if (qo.retention)
+		return purge_retention();
 	if (qo.keep_free != NULL && amount(qo.keep_free) < 0)
 		return command_usage("--keep-free %s: bytes, 500M, 2G or 10%%", qo.keep_free);
 	store = quarantine_store(false);

@@ -17,6 +17,7 @@ struct totals {
 	double seconds;
 	int exit;
 	unsigned spools;
+	guint64 purged;      /* entries that retention removed */
 	guint64 quarantined; /* entries in the store that are not marked as kept */
 };
 

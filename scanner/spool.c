@@ -15,6 +15,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <fnmatch.h>
 #include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -324,6 +325,7 @@ void spool_close(struct spool *spool)
 		return;
 	if (spool->root >= 0)
 		close(spool->root);
+	g_strfreev(spool->exclude);
 	g_free(spool->version);
 	g_free(spool->path);
 	g_free(spool);
@@ -337,6 +339,14 @@ bool spool_is_at(const char *path, unsigned index)
 	if (fd >= 0)
 		close(fd);
 	return yes;
+}
+
+bool spool_excludes(const struct spool *spool, const char *path)
+{
+	for (char **p = spool->exclude; p != NULL && *p != NULL; p++)
+		if (fnmatch(*p, path, FNM_PATHNAME | FNM_LEADING_DIR) == 0)
+			return true;
+	return false;
 }
 
 char **spool_host(void)
