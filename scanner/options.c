@@ -122,9 +122,10 @@ static char **parse(char **argv, const char *summary, const GOptionEntry *own, g
 	};
 	GOptionContext *context = g_option_context_new(summary);
 	char **words = g_strdupv(argv);
-	struct settings *settings = settings_new();
+	static struct settings *settings; /* lives as long as the program */
 	GError *error = NULL;
 
+	settings = settings_new();
 	g_option_context_add_main_entries(context, settings_options(FALSE, command_set, entries), NULL);
 	if (own != NULL)
 		g_option_context_add_main_entries(context, own, NULL);
@@ -143,6 +144,7 @@ static char **parse(char **argv, const char *summary, const GOptionEntry *own, g
 				   .json = format != NULL && strcmp(format, "json") == 0,
 				   .quiet = quiet, .all = all,
 				   .jobs = settings->jobs > 0 ? (unsigned)settings->jobs : default_jobs() };
+	g_free(words[0]);
 	memmove(words, words + 1, g_strv_length(words) * sizeof *words);
 	return words;
 }

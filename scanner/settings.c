@@ -358,6 +358,7 @@ static void add_option(GArray *entries, const struct setting *row, GOptionArgFun
 const GOptionEntry *settings_options(gboolean scan, GOptionArgFunc set, const GOptionEntry *more)
 {
 	static const GOptionEntry end = G_OPTION_ENTRY_NULL;
+	static GOptionEntry *made[2];
 	GArray *entries = g_array_new(FALSE, FALSE, sizeof(GOptionEntry));
 
 	for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
@@ -370,5 +371,6 @@ const GOptionEntry *settings_options(gboolean scan, GOptionArgFunc set, const GO
 	for (; more != NULL && more->long_name != NULL; more++)
 		g_array_append_val(entries, *more);
 	g_array_append_val(entries, end);
-	return (const GOptionEntry *)(void *)g_array_free(entries, FALSE);
+	made[scan ? 1 : 0] = (GOptionEntry *)(void *)g_array_free(entries, FALSE);
+	return made[scan ? 1 : 0];
 }
