@@ -5,6 +5,7 @@
  * escape.c      bytes made printable, and back
  * plan.c      the plan on disk
  * copy.c      one file copied whole, for drain.c: between lodge and store
+ * each.c      the manifests of many entries, read by threads
  * purge.c     an entry removed for good
  * reserve.c   room put by for a full disk
  * accept.c    what an operator accepted
