@@ -250,6 +250,8 @@ int command_quarantine(char **argv)
 		  "purge: the oldest, until so much is free (500M, 2G, 10%)", "SIZE" },
 		{ "output", 'o', 0, G_OPTION_ARG_FILENAME, &qo.output,
 		  "export: the directory to write to (.)", "DIR" },
+		{ "redact", 0, 0, G_OPTION_ARG_NONE, &qo.redact,
+		  "export: text and addresses masked, the findings the same: for a stranger", NULL },
 		{ "yes", 0, 0, G_OPTION_ARG_NONE, &qo.yes, "purge: do not ask", NULL },
 		G_OPTION_ENTRY_NULL
 	};

@@ -63,4 +63,7 @@ int quarantine_purge(char **words);
 int quarantine_keep(char **words);
 int quarantine_export(char **words);
 
+/* export --redact of one entry. */
+int quarantine_redact(struct q_store *store, const char *entry, const json_t *manifest, int zygote);
+
 #endif
