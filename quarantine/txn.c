@@ -316,6 +316,8 @@ int txn_part_back(struct txn *t, struct plan_part *p, struct q_error *err)
 	rc = parent_still(t, p, err);
 	if (rc)
 		return rc;
+	/* FUSE does not remove the name of a file that is open: it would stay in the lodge. */
+	file_close(&p->fd);
 	rc = file_rename_new(t->lodge, p->target, p->dir, base, false);
 	if (rc == -EEXIST && !fstatat(t->lodge, p->target, &here, AT_SYMLINK_NOFOLLOW) &&
 	    !fstatat(p->dir, base, &there, AT_SYMLINK_NOFOLLOW) && file_same_inode(&here, &there))
