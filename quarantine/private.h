@@ -207,6 +207,7 @@ bool reserve_helps(int rc);
 int reserve_take(const struct q_store *store, int todir, const char *name, int *dir_r);
 int reserve_write(int dir, const char *name, const void *data, size_t len);
 int reserve_mkdir(int at, const char *name);
+int reserve_lodge(int hidden, const char *name);
 void reserve_drop(int dir);
 
 /* ---- drain.c, purge.c ---- */

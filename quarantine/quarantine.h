@@ -74,8 +74,9 @@ void q_store_close(struct q_store *store);
 int q_lock(int root, int wait_ms, struct q_error *err);
 void q_unlock(int root);
 
-/* Put by what the next moves need when the disk is full. Needs some fsyncs the first time. */
-void q_reserve(struct q_store *store);
+/* Put by what the next moves out of this spool need when the disk is full: in the store, and when the store
+ * is on another file system in the directory `hidden` of the spool (NULL: none). Needs some fsyncs the first time. */
+void q_reserve(struct q_store *store, int root, const char *hidden);
 
 /* Move one message. The caller holds q_lock(). On Q_MOVED entry_r holds the name of the
  * entry (free() it). Refuses a store that lies in the spool or above it. */

@@ -293,7 +293,7 @@ void act(struct scan *scan)
 			move_one(scan, store, o);
 	}
 	drain(scan, store);
-	q_reserve(store); /* for the next run, which may find the disk full */
+	q_reserve(store, root, scan->spool->format->hidden); /* for the next run, which may find the disk full */
 	q_unlock(root);
 	q_store_close(store);
 }
