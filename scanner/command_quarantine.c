@@ -54,6 +54,12 @@ char *bytes_of(const json_t *j, const char *key)
 	return bytes;
 }
 
+void say_recovered(void *arg, const char *line)
+{
+	say(NULL, line);
+	log_recovered(arg, line);
+}
+
 void put_text(const json_t *j, const char *key)
 {
 	g_autofree char *bytes = bytes_of(j, key);
@@ -110,7 +116,8 @@ int quarantine_lock(struct q_store *store, const char *path)
 		command_failed("%s: %s", path, g_strerror(errno));
 		return -1;
 	}
-	if (q_lock(root, LOCK_WAIT_MS, &err) < 0 || q_recover(store, path, say, NULL, &err) < 0) {
+	if (q_lock(root, LOCK_WAIT_MS, &err) < 0 || q_recover(store, path, say_recovered, (char *)(size_t)path,
+							       &err) < 0) {
 		command_failed("%s", err.text);
 		close(root);
 		return -1;

@@ -26,6 +26,8 @@ const char *finding_of(const json_t *manifest);
 /* To standard output, escaped for eyes; say() with a newline, for q_say. */
 void put(const char *s);
 void say(void *arg, const char *line);
+/* For q_recover(): said and logged; `arg` is the path of the spool, or NULL. */
+void say_recovered(void *arg, const char *line);
 /* A text of a manifest: it is escaped already, but not for eyes. */
 void put_text(const json_t *j, const char *key);
 

@@ -48,7 +48,7 @@ static bool list_visit(void *arg, const char *entry, json_t *manifest, const cha
 	int *status = arg;
 
 	if (manifest == NULL)
-		*status |= command_failed("%s", why);
+		*status |= command_failed("%s: %s", entry, why);
 	else if (quarantine_wants(manifest))
 		list_one(entry, manifest);
 	return true;

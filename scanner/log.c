@@ -89,3 +89,9 @@ void log_action(const struct log_action *a)
 	send_line(line->str);
 	g_string_free(line, TRUE);
 }
+
+void log_recovered(const char *spool, const char *line)
+{
+	log_action(&(struct log_action){ .verb = "interrupted transaction", .spool = spool,
+					 .reason = line });
+}

@@ -15,6 +15,9 @@ struct log_action {
 
 void log_action(const struct log_action *a);
 
+/* What q_recover() says of a transaction: it moved mail, or left some where it is. `spool` may be NULL. */
+void log_recovered(const char *spool, const char *line);
+
 /* Who acts, for logs and records (g_free): the user, and whom sudo names. */
 char *log_who(void);
 
