@@ -66,7 +66,7 @@ int quarantine_list(char **words)
 	store = quarantine_store(false);
 	if (q_entries(store, &names, &err) < 0)
 		return command_failed("%s", err.text);
-	q_each(store, names, list_visit, &status);
+	q_each(store, names, !qo.common.json, list_visit, &status);
 	if (*names == NULL && !qo.common.json && !qo.common.quiet)
 		puts("The quarantine is empty.");
 	g_strfreev(names);

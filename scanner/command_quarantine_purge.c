@@ -145,7 +145,7 @@ static int choose_filtered(struct q_store *store, GPtrArray *list)
 	if (q_entries(store, &names, &err) < 0)
 		return command_failed("%s", err.text);
 	if (c.need > 0)
-		q_each(store, names, choose_one, &c);
+		q_each(store, names, false, choose_one, &c); /* the sizes of the parts are needed */
 	return c.status;
 }
 

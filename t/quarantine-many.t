@@ -7,6 +7,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use JSON::PP ();
 use Spoolck;
 use Test::More;
 
@@ -22,6 +23,25 @@ my $r = q_('list');
 is(exit_bits($r), '0', 'list');
 is_deeply([ map { (split)[0] } split /\n/, $r->{out} ], \@entries, 'all, in order');
 is_deeply([ map { $_->{entry} } json_lines(q_('list', '--format', 'json')->{out}) ], \@entries, 'as JSON, too');
+
+# What the table says comes from the lines that are needed; a manifest that was written by another hand is read whole.
+my ($spool2, $store2) = (new_spool(), new_store());
+healthy($spool2, 'hold') for 1 .. 50;
+damaged($spool2, 'hold', lines => [ "Subject: $_", '', '"findings": [', ' "reason": "no",', '{}' ]) for 1 .. 3;
+killer($spool2, 'incoming', lines => [ 'Subject: 4' ], sender => "\"{\\ \"parts\": [\"\@example.org");
+scan('-y', '--max-move', 'none', '--store', $store2, $spool2);
+my @manifests = sort glob "$store2/entries/*/manifest.json";
+is(scalar @manifests, 4, 'four damaged messages');
+my $list = sub { return spoolck('quarantine', '--store', $store2, 'list', @_)->{out} };
+my $table = join '', map { my $j = JSON::PP::decode_json(read_file($_)); "$j->{entry}  $j->{spool}  $j->{findings}[0]{name}\n" } @manifests;
+is($list->(), $table, 'the table has what the manifests say');
+my $size = JSON::PP::decode_json(read_file($manifests[-1]))->{findings}[0]{name};
+is(scalar(() = $list->('--finding', $size) =~ /\n/g), scalar(() = $table =~ /\Q$size\E\n/g), 'filter by finding');
+is(scalar(() = $list->('--sender', "\"{\\ \"parts\": [\"\@example.org") =~ /\n/g), 1, 'filter by sender');
+for my $write (JSON::PP->new->canonical->utf8, JSON::PP->new->canonical->utf8->pretty->indent_length(4), JSON::PP->new->utf8->pretty->indent_length(1)) {
+    write_file($_, $write->encode(JSON::PP::decode_json(read_file($_)))) for @manifests;
+    is($list->(), $table, 'and so it has when they are written otherwise');
+}
 
 my @bad = @entries[ 0, 150, 299 ];
 write_file("$store/entries/$_/manifest.json", "{\n \"schema\": 1,\n") for @bad;
