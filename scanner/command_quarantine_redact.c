@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -94,7 +95,7 @@ out:
 	return status;
 }
 
-int quarantine_redact(struct q_store *store, const char *entry, const json_t *manifest, int zygote)
+static int redact_entry(struct q_store *store, const char *entry, const json_t *manifest, int zygote)
 {
 	const char *to = qo.output != NULL ? qo.output : ".";
 	g_autofree char *work = g_strconcat(to, "/.spoolck-XXXXXX", NULL);
@@ -120,5 +121,22 @@ int quarantine_redact(struct q_store *store, const char *entry, const json_t *ma
 		status = redact_in(s, manifest, work, final);
 	salvage_close(s);
 	nftw(work, remove_one, 16, FTW_DEPTH | FTW_PHYS); /* it has another name now, or must not stay */
+	return status;
+}
+
+/* What is not masked yet must not be left behind by an impatient Ctrl-C: it counts when all is cleared away. */
+int quarantine_redact(struct q_store *store, const char *entry, const json_t *manifest, int zygote)
+{
+	sigset_t later, before;
+	int status;
+
+	sigemptyset(&later);
+	sigaddset(&later, SIGINT);
+	sigaddset(&later, SIGTERM);
+	sigaddset(&later, SIGHUP);
+	sigprocmask(SIG_BLOCK, &later, &before);
+	status = redact_entry(store, entry, manifest, zygote);
+	fflush(stdout);
+	sigprocmask(SIG_SETMASK, &before, NULL);
 	return status;
 }

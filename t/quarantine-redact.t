@@ -137,6 +137,20 @@ subtest 'a finding that masking takes away' => sub {
     }
 };
 
+# Ctrl-C while the text is not masked yet.
+subtest 'interrupted' => sub {
+    my ($spool, $store, $out, $hit) = (new_spool(), new_store(), scratch(), 0);
+    healthy($spool, 'hold') for 1 .. 9;
+    my $id = damaged($spool, 'hold');
+    is(scan('-y', '--store', $store, $spool)->{summary}{moved}, 1, 'moved');
+    my $e = spoolck({ program => hostile_program(), env => { SPOOLCK_HOSTILE => 'hang' },
+        tick => sub { $hit ||= kill 'INT', $_[0] if glob "$out/.s*/spool/hold/*" } },
+        'quarantine', '--store', $store, 'export', '--redact', '--output', $out, $id);
+    is($hit, 1, 'interrupted');
+    is($e->{signal}, 2, 'it ends so');
+    is_deeply([ glob "$out/* $out/.s*" ], [], 'and leaves nothing behind');
+};
+
 # A log that moved along is text from the first byte to the last; a copy exists once.
 subtest 'a log, and what exists' => sub {
     my ($spool, $store, $out) = (new_spool(), new_store(), scratch());
