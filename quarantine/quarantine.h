@@ -79,8 +79,9 @@ void q_unlock(int root);
  * many bytes on disk, counted down with each move. Without it nothing is refused. */
 void q_store_room(struct q_store *store, uint64_t bytes);
 
-/* Put by what the next moves need when the disk is full. Needs some fsyncs the first time. */
-void q_reserve(struct q_store *store);
+/* Put by what the next moves out of this spool need when the disk is full: in the store, and when the store
+ * is on another file system in the directory `hidden` of the spool (NULL: none). Needs some fsyncs the first time. */
+void q_reserve(struct q_store *store, int root, const char *hidden);
 
 /* Move one message. The caller holds q_lock(). On Q_MOVED entry_r holds the name of the
  * entry (free() it). Refuses a store that lies in the spool or above it. */
@@ -109,6 +110,12 @@ int q_measure(struct q_store *store, const char *entry, uint64_t *bytes_r, struc
 
 /* The manifest of an entry (json_decref). -EBADMSG when it cannot be read. */
 int q_manifest(struct q_store *store, const char *entry, json_t **manifest_r, struct q_error *err);
+
+/* Visit the manifests of these entries in this order (threads read ahead; memory stays flat). `manifest` is
+ * borrowed; NULL: it cannot be read, and `why` says so. False from visit() ends it. `brief`: without parts, and
+ * of the findings at least their names; that is four times as fast. */
+typedef bool q_visit(void *arg, const char *entry, json_t *manifest, const char *why);
+void q_each(struct q_store *store, char **names, bool brief, q_visit *visit, void *arg);
 
 /* The one entry that `word` names: its name, or a queue id (as bytes, or escaped as
  * reports print it) that only one entry has. -ENOENT, -ENOTUNIQ. free() the

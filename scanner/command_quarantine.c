@@ -37,6 +37,12 @@ void say(void *arg, const char *line)
 	putchar('\n');
 }
 
+void say_recovered(void *arg, const char *line)
+{
+	say(NULL, line);
+	log_recovered(arg, line);
+}
+
 void put_text(const json_t *j, const char *key)
 {
 	g_autofree char *bytes = bytes_of(j, key);
@@ -86,7 +92,8 @@ int quarantine_lock(struct q_store *store, const char *path)
 		command_failed("%s: %s", path, g_strerror(errno));
 		return -1;
 	}
-	if (q_lock(root, LOCK_WAIT_MS, &err) < 0 || q_recover(store, path, say, NULL, &err) < 0) {
+	if (q_lock(root, LOCK_WAIT_MS, &err) < 0 || q_recover(store, path, say_recovered, (char *)(size_t)path,
+							       &err) < 0) {
 		command_failed("%s", err.text);
 		close(root);
 		return -1;
@@ -209,6 +216,8 @@ int command_quarantine(char **argv)
 		  "purge: the oldest, until so much is free (500M, 2G, 10%)", "SIZE" },
 		{ "output", 'o', 0, G_OPTION_ARG_FILENAME, &qo.output,
 		  "export: the directory to write to (.)", "DIR" },
+		{ "redact", 0, 0, G_OPTION_ARG_NONE, &qo.redact,
+		  "export: text and addresses masked, the findings the same: for a stranger", NULL },
 		{ "yes", 0, 0, G_OPTION_ARG_NONE, &qo.yes, "purge: do not ask", NULL },
 		{ "retention", 0, 0, G_OPTION_ARG_NONE, &qo.retention,
 		  "purge: what retain= and max-size= of the configuration let go", NULL },

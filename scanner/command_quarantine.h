@@ -20,6 +20,8 @@ extern struct quarantine_options qo;
 /* To standard output, escaped for eyes; say() with a newline, for q_say. */
 void put(const char *s);
 void say(void *arg, const char *line);
+/* For q_recover(): said and logged; `arg` is the path of the spool, or NULL. */
+void say_recovered(void *arg, const char *line);
 /* A text of a manifest: it is escaped already, but not for eyes. */
 void put_text(const json_t *j, const char *key);
 
@@ -56,5 +58,8 @@ int quarantine_recover(char **words);
 int quarantine_purge(char **words);
 int quarantine_keep(char **words);
 int quarantine_export(char **words);
+
+/* export --redact of one entry. */
+int quarantine_redact(struct q_store *store, const char *entry, const json_t *manifest, int zygote);
 
 #endif

@@ -65,7 +65,7 @@ static int with_word(struct q_store *store, const char *verb, const char *word, 
 	if (spool == NULL)
 		return command_failed("%s: %s", name, error);
 	if (q_lock(spool->root, LOCK_WAIT_MS, &err) < 0 ||
-	    q_recover(store, spool->path, say, NULL, &err) < 0)
+	    q_recover(store, spool->path, say_recovered, spool->path, &err) < 0)
 		status = command_failed("%s", err.text);
 	else
 		status = with_message(store, spool, colon + 1, run);
@@ -512,7 +512,7 @@ int quarantine_recover(char **words)
 	if (*words != NULL)
 		return command_usage("quarantine recover: takes no words");
 	store = quarantine_store(false);
-	n = q_recover(store, NULL, say, NULL, &err);
+	n = q_recover(store, NULL, say_recovered, NULL, &err);
 	q_store_close(store);
 	if (n < 0)
 		return command_failed("%s", err.text);

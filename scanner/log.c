@@ -125,3 +125,9 @@ void log_action(const struct log_action *a)
 	append(line, "reason", a->reason);
 	finish(line);
 }
+
+void log_recovered(const char *spool, const char *line)
+{
+	log_action(&(struct log_action){ .verb = "interrupted transaction", .spool = spool,
+					 .reason = line });
+}

@@ -22,6 +22,8 @@ void log_text(int priority, const char *text);
  * place in this vector; without it the first one, mail, is used. */
 extern const char *const log_facilities[];
 void log_use(unsigned facility);
+/* What q_recover() says of a transaction: it moved mail, or left some where it is. `spool` may be NULL. */
+void log_recovered(const char *spool, const char *line);
 
 /* Who acts, for logs and records (g_free): the user, and whom sudo names. */
 char *log_who(void);
