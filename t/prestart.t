@@ -226,12 +226,12 @@ SKIP: {
         my $deaf = deaf($dead);
         for (['0'], ['32', '--strict']) {
             my ($bits, @strict) = @$_;
-            my $r = to_the_end('--budget', '2', '--store', $store, @strict, $dead);
+            my $r = to_the_end('--budget', '6', '--store', $store, @strict, $dead);
             is_status($r, $bits, "returns, and its output ends (@strict)");
             like($r->{err}, qr/\Q$dead\E: does not answer: nothing of it was looked at/, 'says so');
         }
         ok(scalar stuck(), 'while its child hangs in the kernel');
-        my $r = to_the_end('--budget', '3', '--store', $store, '--strict', $dead, $spool);
+        my $r = to_the_end('--budget', '10', '--store', $store, '--strict', $dead, $spool);
         is_status($r, '32+1', 'another spool');
         ok(!-e "$spool/active/$id", 'is served meanwhile');
         $r = to_the_end('--budget', '1', '--store', $store, $dead, '--', $perl, '-e', 'print "started\n"');
@@ -245,7 +245,7 @@ SKIP: {
         my ($spool, $store) = (sound_spool(), new_store());
         my @ids = (killer($spool, 'active', text()), killer($spool, 'maildrop', text()));
         my $deaf = deaf("$spool/incoming");
-        my $r = to_the_end('--budget', '4', '--store', $store, '--strict', $spool);
+        my $r = to_the_end('--budget', '10', '--store', $store, '--strict', $spool);
         hear_again($deaf);
         is_status($r, '32+1', 'returns');
         ok(!-e "$spool/active/$ids[0]", 'what stops the server in active/, which is read first, was moved');
