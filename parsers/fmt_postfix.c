@@ -2,7 +2,7 @@
  * fmt_postfix.c - the queue of Postfix: layout, grammar, places and names
  *
  * Written from the sources of Postfix 2.2 to 3.12-20260821; tried on files of
- * 3.7.11. A queue file that cleanup wrote:
+ * 3.7.11 and 3.10.13. A queue file that cleanup wrote:
  *
  *	offset 0                            the size record, "%15ld %15ld ..."
  *	+--------------------------------+    1 data size     bytes between M and X
@@ -344,8 +344,8 @@ static const char *const limit_command[] = { "postconf", "-h", "line_length_limi
 const struct format fmt_postfix = {
 	.name = "postfix",
 	.server = "Postfix",
-	.tested = "3.7",
-	.tested_version = VERSION(3, 7, 0),
+	.tested = "3.10",
+	.tested_version = VERSION(3, 10, 0),
 	.places = pf_places,
 	.nplaces = PF_PLACES,
 	.roles = roles,
