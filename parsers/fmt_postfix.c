@@ -339,6 +339,15 @@ static void cross(const struct sighting *a, const struct sighting *b, struct rep
 
 static const char *const default_roots[] = { "/var/spool/postfix", NULL };
 static const char *const version_command[] = { "postconf", "-h", "mail_version", NULL };
+/* Of all instances; it answers nothing where no network interface is up. */
+static const char *const roots_command[] = { "postmulti", "-x", "postconf", "-h", "queue_directory",
+					     NULL };
+static const char *const root_command[] = { "postconf", "-h", "queue_directory", NULL };
+static const struct source sources[] = {
+	{ .command = roots_command, .before = "" },
+	{ .command = root_command, .before = "" },
+	{ .before = NULL },
+};
 static const char *const limit_command[] = { "postconf", "-h", "line_length_limit", NULL };
 
 const struct format fmt_postfix = {
@@ -357,6 +366,7 @@ const struct format fmt_postfix = {
 	.inode_in_name = true,
 	.pid_file = "pid/master.pid",
 	.default_roots = default_roots,
+	.sources = sources,
 	.version_command = version_command,
 	.limit_command = limit_command,
 	.stop_command = "systemctl stop postfix",

@@ -81,6 +81,22 @@ static void print_spool(const struct spool *s, bool json)
 	}
 }
 
+/* And the spools that lie in it. */
+static void print_with_inner(const struct spool *s, bool json)
+{
+	g_auto(GStrv) inner = spool_inner(s);
+
+	print_spool(s, json);
+	for (char **name = inner; *name != NULL; name++) {
+		g_autofree char *error = NULL;
+		struct spool *spool = spool_open(*name, &error);
+
+		if (spool != NULL)
+			print_spool(spool, json);
+		spool_close(spool);
+	}
+}
+
 int command_spools(char **argv)
 {
 	struct common common;
@@ -94,7 +110,7 @@ int command_spools(char **argv)
 		struct spool *spool = spool_open(*name, &error);
 
 		if (spool != NULL)
-			print_spool(spool, common.json);
+			print_with_inner(spool, common.json);
 		else
 			status |= command_failed("%s: %s", *name, error);
 		spool_close(spool);

@@ -105,6 +105,26 @@ static void catch_signals(void)
 	signal(SIGPIPE, SIG_IGN);
 }
 
+/* With the spools that lie in it; those belong to the same server. */
+static void add_spool(GPtrArray *spools, const char *name, const struct output *out,
+		      struct totals *totals)
+{
+	g_autofree char *error = NULL;
+	struct spool *spool = spool_open(name, &error);
+	g_auto(GStrv) inner = spool != NULL ? spool_inner(spool) : g_new0(char *, 1);
+
+	if (spool != NULL && given.version != NULL && !spool_set_version(spool, given.version))
+		exit(command_usage("--server-version %s: a version such as 3.7.11", given.version));
+	if (spool != NULL) {
+		g_ptr_array_add(spools, spool);
+	} else {
+		out->error(name, error);
+		totals->exit |= EXIT_FAILED;
+	}
+	for (char **in = inner; *in != NULL; in++)
+		add_spool(spools, *in, out, totals);
+}
+
 /* The spools named on the command line, or those of the host. */
 static GPtrArray *open_spools(char **names, const struct output *out, struct totals *totals)
 {
@@ -116,19 +136,8 @@ static GPtrArray *open_spools(char **names, const struct output *out, struct tot
 				   "scan PATH");
 		totals->exit |= EXIT_FAILED;
 	}
-	for (char **name = host != NULL ? host : names; *name != NULL; name++) {
-		g_autofree char *error = NULL;
-		struct spool *spool = spool_open(*name, &error);
-
-		if (spool != NULL && given.version != NULL && !spool_set_version(spool, given.version))
-			exit(command_usage("--server-version %s: a version such as 3.7.11", given.version));
-		if (spool != NULL) {
-			g_ptr_array_add(spools, spool);
-			continue;
-		}
-		out->error(*name, error);
-		totals->exit |= EXIT_FAILED;
-	}
+	for (char **name = host != NULL ? host : names; *name != NULL; name++)
+		add_spool(spools, *name, out, totals);
 	return spools;
 }
 

@@ -421,10 +421,28 @@ static void orphan(struct work *w, unsigned place, unsigned role, const char *pa
 	struct report r;
 
 	report_reset(&r);
-	if (spool->format->places[place].kind != PLACE_LOG)
+	if (spool->format->places[place].kind != PLACE_LOG && spool->format->orphan != NULL)
 		spool->format->orphan(place, role, &part, &spool->site, &r);
-	else if (st->st_mtime <= spool->site.now - STALE_LOG_SECONDS)
+	else if (spool->format->places[place].kind == PLACE_LOG &&
+		 st->st_mtime <= spool->site.now - STALE_LOG_SECONDS)
 		report_add(&r, F_SPOOL_STALE_LOG, 0, 0, 0);
+	if (r.count > 0)
+		about_spool(w, place, path, &r);
+}
+
+/* A file that no message has for more than an instant. */
+static void leftover(struct work *w, unsigned place, const char *path)
+{
+	const struct spool *spool = w->scan->spool;
+	struct report r;
+	struct stat st;
+
+	report_reset(&r);
+	if (spool->format->leftover != NULL && stat_beneath(spool, path, &st)) {
+		const struct part part = part_of(&st);
+
+		spool->format->leftover(place, &part, &spool->site, &r);
+	}
 	if (r.count > 0)
 		about_spool(w, place, path, &r);
 }
@@ -464,9 +482,11 @@ static bool on_companions(void *arg, unsigned place, unsigned depth, const char 
 		struct stat st, part;
 		unsigned p;
 
+		path = g_strconcat(dir, "/", names[i].name, NULL);
+		if (name.kind == NAME_TRANSIENT)
+			leftover(w, place, path);
 		if (name.kind != NAME_COMPANION || seen_id(w->seen, name.id, name.id_len))
 			continue;
-		path = g_strconcat(dir, "/", names[i].name, NULL);
 		if (!find_message(spool, name.id, name.id_len, 0, &p, other, sizeof other, &st) &&
 		    stat_beneath(spool, path, &part))
 			orphan(w, place, name.role, path, &part);
@@ -494,7 +514,8 @@ static void walk_companions(struct work *w)
 	const struct walk_sink sink = { on_companions, on_error, w };
 
 	for (unsigned p = 0; p < f->nplaces; p++)
-		if ((f->places[p].kind == PLACE_LOG || f->orphan != NULL || f->alone != NULL) &&
+		if ((f->places[p].kind == PLACE_LOG || f->orphan != NULL || f->alone != NULL ||
+		     f->leftover != NULL) &&
 		    !walk_place(w->scan->spool, p, &sink))
 			break;
 }

@@ -2,8 +2,8 @@
  * spool.c - detection of a spool and of its server
  *
  * Opens directories and reads names; never a queue file. What it learns about the server
- * comes from the format's own tables (pid file, commands that print version and limits), so
- * that no fact of one server lives here. Unknown is a value, not an error.
+ * comes from the format's own tables (pid file, commands that print version, limits and
+ * directories: host.c), so that no fact of one server lives here. Unknown is a value, not an error.
  */
 #include "config.h"
 
@@ -11,6 +11,7 @@
 
 #include "ask.h"
 #include "beneath.h"
+#include "host.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -34,6 +35,11 @@ int format_by_name(const char *name, size_t len)
 		if (strlen(formats[i]->name) == len && memcmp(formats[i]->name, name, len) == 0)
 			return i;
 	return -1;
+}
+
+static gint by_name(gconstpointer a, gconstpointer b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
 /* The names in a directory. */
@@ -219,17 +225,38 @@ bool spool_set_version(struct spool *spool, const char *version)
 	return true;
 }
 
-/* The commands of the host speak for the host's own spool only, not for a copy. */
-static bool is_default_root(const struct spool *spool)
+/* The commands of the host speak for the host's own spools only, not for a copy; for those inside of
+ * them, too. */
+static bool is_host_root(const struct spool *spool)
 {
-	for (const char *const *p = spool->format->default_roots; p != NULL && *p != NULL; p++) {
-		struct stat a, b;
+	unsigned ignored;
+	const GPtrArray *roots = host_roots(spool->format_index, &ignored);
+	struct stat here, above;
 
-		if (stat(*p, &a) == 0 && fstat(spool->root, &b) == 0 && a.st_ino == b.st_ino &&
-		    a.st_dev == b.st_dev)
+	if (fstat(spool->root, &here) < 0 || fstatat(spool->root, "..", &above, 0) < 0)
+		return false;
+	for (guint i = 0; i < roots->len; i++) {
+		struct stat st;
+
+		if (stat(roots->pdata[i], &st) < 0)
+			continue;
+		if ((st.st_ino == here.st_ino && st.st_dev == here.st_dev) ||
+		    (spool->format->inner != NULL && st.st_ino == above.st_ino &&
+		     st.st_dev == above.st_dev))
 			return true;
 	}
 	return false;
+}
+
+/* For how long the server keeps what it cannot read. */
+static void keep_learn(struct spool *spool)
+{
+	const struct source *source = spool->format->keep_source;
+	g_autofree char *text = source != NULL ? host_value(source) : NULL;
+	uint64_t seconds;
+
+	if (text != NULL && host_duration(text, &seconds))
+		spool->site.keep = (uint32_t)CLAMP(seconds, 1, UINT32_MAX);
 }
 
 static void site_learn(struct spool *spool)
@@ -245,12 +272,13 @@ static void site_learn(struct spool *spool)
 								AT_SYMLINK_NOFOLLOW) == 0)
 			spool->site.owner = st.st_uid;
 	}
-	if (is_default_root(spool)) {
+	if (is_host_root(spool)) {
 		g_autofree char *limit = f->limit_command ? ask_command(f->limit_command) : NULL;
 
 		spool->version = f->version_command ? ask_command(f->version_command) : NULL;
 		spool->site.version = version_number(spool->version);
 		spool->site.record_limit = limit != NULL ? strtoull(limit, NULL, 10) : 0;
+		keep_learn(spool);
 	}
 	spool->disk_used = spool->inodes_used = 101;
 	if (fstatvfs(spool->root, &vfs) == 0) {
@@ -333,17 +361,82 @@ char **spool_host(void)
 {
 	GPtrArray *found = g_ptr_array_new();
 
-	for (int i = 0; formats[i] != NULL; i++)
-		for (const char *const *p = formats[i]->default_roots; p != NULL && *p != NULL; p++) {
-			int fd = open(*p, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	for (unsigned i = 0; formats[i] != NULL; i++) {
+		unsigned configured;
+		const GPtrArray *roots = host_roots(i, &configured);
 
-			if (fd >= 0 && detect(fd) == i)
-				g_ptr_array_add(found, g_strdup(*p));
+		for (guint k = 0; k < roots->len; k++) {
+			int fd = open(roots->pdata[k], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+			if (k < configured || (fd >= 0 && detect(fd) == (int)i))
+				g_ptr_array_add(found, g_strconcat(formats[i]->name, ":",
+								   roots->pdata[k], NULL));
 			if (fd >= 0)
 				close(fd);
 		}
+	}
 	g_ptr_array_add(found, NULL);
 	return (char **)g_ptr_array_free(found, FALSE);
+}
+
+/* Can this directory of the root be a spool of its own? Those that the format knows cannot. */
+static bool is_inner(const struct spool *spool, const char *name)
+{
+	const struct format *f = spool->format;
+	GPtrArray *names;
+	bool yes;
+	int fd;
+
+	for (unsigned i = 0; i < f->nplaces; i++)
+		if (strcmp(f->places[i].name, name) == 0)
+			return false;
+	if (name[0] == '.' || g_strcmp0(f->hidden, name) == 0)
+		return false;
+	fd = open_beneath(spool->root, name, O_RDONLY | O_DIRECTORY);
+	if (fd < 0)
+		return false;
+	names = names_of(fd);
+	close(fd);
+	yes = f->inner(name, (const char *const *)names->pdata, names->len);
+	g_ptr_array_free(names, TRUE);
+	return yes;
+}
+
+char **spool_inner(const struct spool *spool)
+{
+	GPtrArray *found = g_ptr_array_new();
+
+	if (spool->format->inner != NULL) {
+		GPtrArray *names = names_of(spool->root);
+
+		for (guint i = 0; i < names->len; i++)
+			if (is_inner(spool, names->pdata[i]))
+				g_ptr_array_add(found, g_strconcat(spool->format->name, ":", spool->path,
+								   "/", names->pdata[i], NULL));
+		g_ptr_array_free(names, TRUE);
+		g_ptr_array_sort(found, by_name);
+	}
+	g_ptr_array_add(found, NULL);
+	return (char **)g_ptr_array_free(found, FALSE);
+}
+
+/* When the path below the spool leads into one inside of it, that one. */
+static struct spool *into_inner(struct spool *spool, char **below_r)
+{
+	char *slash = strchr(*below_r, '/');
+	g_autofree char *name = slash != NULL ? g_strndup(*below_r, (gsize)(slash - *below_r)) : NULL;
+	g_autofree char *error = NULL;
+	struct spool *inner;
+
+	if (spool == NULL || name == NULL || spool->format->inner == NULL || !is_inner(spool, name))
+		return spool;
+	g_autofree char *path = g_strconcat(spool->format->name, ":", spool->path, "/", name, NULL);
+	inner = spool_open(path, &error);
+	if (inner == NULL)
+		return spool;
+	memmove(*below_r, slash + 1, strlen(slash));
+	spool_close(spool);
+	return inner;
 }
 
 struct spool *spool_above(const char *file, char **below_r)
@@ -365,7 +458,7 @@ struct spool *spool_above(const char *file, char **below_r)
 		if (detect(fd) >= 0 && (index < 0 || detect(fd) == index)) {
 			close(fd);
 			*below_r = g_strdup(uncut + (slash + 1 - whole));
-			return spool_open(whole, &error);
+			return into_inner(spool_open(whole, &error), below_r);
 		}
 		close(fd);
 	}

@@ -33,8 +33,12 @@ bool spool_set_version(struct spool *spool, const char *version);
 /* Look again whether the server runs: from its pid file and /proc/locks, taking no lock. */
 enum running spool_running(const struct spool *spool);
 
-/* The spools of this host, by the formats' usual places: a vector of paths (g_strfreev). */
+/* The spools of this host, by what its installations say and by the formats' usual places: a vector
+ * of TYPE:PATH (g_strfreev). */
 char **spool_host(void);
+
+/* The spools inside of a spool (named queues), by name: a vector of TYPE:PATH (g_strfreev). */
+char **spool_inner(const struct spool *spool);
 
 /* The format called `name`, or -1. */
 int format_by_name(const char *name, size_t len);
