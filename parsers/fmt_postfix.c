@@ -335,6 +335,13 @@ static void cross(const struct sighting *a, const struct sighting *b, struct rep
 	text_str(&f->found, b->path);
 }
 
+/* Whatever the settings are, Postfix opens a file only at the depth that they give. */
+static void mixed(unsigned place, struct report *r)
+{
+	if (place <= PF_HOLD)
+		report_add(r, F_POSTFIX_HASH_MIXED, PF_MESSAGE, 0, 0);
+}
+
 /* --- The format -------------------------------------------------------------- */
 
 static const char *const default_roots[] = { "/var/spool/postfix", NULL };
@@ -379,6 +386,7 @@ const struct format fmt_postfix = {
 	.check_scratch = sizeof(struct pf_check),
 	.check = pf_check,
 	.cross = cross,
+	.mixed = mixed,
 	.decode_scratch = sizeof(struct pf_show),
 	.decode = pf_decode,
 	.body_scratch = sizeof(struct pf_show),

@@ -228,6 +228,10 @@ struct format {
 	void (*leftover)(unsigned place, const struct part *p, const struct site *s,
 			 struct report *r);
 
+	/* Messages of `place` lie at more than one depth of hash directories: a finding, or nothing.
+	 * NULL: they may. */
+	void (*mixed)(unsigned place, struct report *r);
+
 	/* The message `name` is the only file of its directory: a finding, or nothing. NULL: that
 	 * means nothing. */
 	void (*alone)(unsigned place, const char *name, const struct part *p, const struct site *s,

@@ -46,6 +46,7 @@ struct work {
 	size_t used;
 	char path[PATH_MAX];       /* room to put a path together */
 	guint64 done;
+	uint16_t depths[PLACES_MAX]; /* bit per level of hash directories at which messages lie */
 	struct progress *progress;
 };
 
@@ -304,6 +305,9 @@ static bool on_names(void *arg, unsigned place, unsigned depth, const char *dir,
 			foreign(w, place, dir, &names[i]);
 			continue;
 		}
+		/* A file with a name like a hash directory's says nothing of depths. */
+		if (names[i].name[1] != '\0')
+			w->depths[place] |= (uint16_t)(1u << MIN(depth, 15u));
 		if (sight == SEEN_OTHER)
 			duplicate(w, place, dir, &names[i], &name);
 		job_add(w, place, depth, dir, names[i].name);
@@ -585,6 +589,22 @@ static void check_places(struct work *w)
 	}
 }
 
+/* Places whose messages lie at several depths. */
+static void check_depths(struct work *w)
+{
+	const struct format *f = w->scan->spool->format;
+
+	for (unsigned p = 0; f->mixed != NULL && p < f->nplaces; p++) {
+		struct report r;
+
+		report_reset(&r);
+		if ((w->depths[p] & (w->depths[p] - 1)) != 0)
+			f->mixed(p, &r);
+		if (r.count > 0)
+			about_spool(w, p, f->places[p].name, &r);
+	}
+}
+
 static void examine(struct work *w)
 {
 	check_places(w);
@@ -597,6 +617,7 @@ static void examine(struct work *w)
 		walk_messages(w);
 		lanes_drain(w->lanes);
 	}
+	check_depths(w);
 	confirm(w);
 }
 

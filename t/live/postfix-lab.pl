@@ -7,6 +7,7 @@
 #   judge     what postcat and the daemons make of those -> postfix-verdicts.tsv
 #   busy      scans beside a Postfix under load
 #   roundtrip a killer: quarantine, work, restore
+#   mixed     a file beside the hash directories
 #   report    counts by kind and verdict, on standard output
 #   all       everything, in this order
 #
@@ -26,7 +27,7 @@ use Lab::Util qw(say_step in_namespace wait_namespaces tsv_read);
 use Lab::Postfix;
 use Lab::Postfix::Corpus qw(make_corpus);
 use Lab::Postfix::Damage qw(make_damage);
-use Lab::Postfix::Beside qw(busy round_trip);
+use Lab::Postfix::Beside qw(busy round_trip hash_mixed);
 use Lab::Postfix::Judge qw(judge_postcat judge_lane judge_named select_files select_for_local merge opinion);
 
 my $self = Cwd::abs_path(__FILE__);
@@ -68,6 +69,7 @@ my %step = (
     judge  => \&judge,
     busy   => sub { inside('busy') },
     roundtrip => sub { inside('roundtrip') },
+    mixed  => sub { inside('mixed') },
     report => \&report,
 );
 
@@ -79,6 +81,7 @@ my %inside = (
     named   => sub { judge_named(lab('named'), $damaged, "$base-lane-named.tsv") },
     busy    => sub { busy(lab('busy')) },
     roundtrip => sub { round_trip(lab('roundtrip')) },
+    mixed   => sub { hash_mixed(lab('mixed')) },
     local   => sub { judge_lane(lab("local"), $damaged, [ select_for_local($damaged, 300) ], "$base-lane-local.tsv", "local") },
     lane    => sub {
         my ($n) = @_;

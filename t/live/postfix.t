@@ -125,5 +125,6 @@ subtest 'known killers' => \&killers;
 unless ($ENV{SPOOLCK_LIVE_ONLY_COMPARE}) {
     lab('busy');
     lab('roundtrip');
+    lab('mixed');
 }
 done_testing();

@@ -550,7 +550,7 @@ static void test_attributes(void)
 	static const char *const good[] = { "ret_flags=1", "ret_flags=2", "trace_flags=8",
 					    "create_time=0", "envelope_id=QQ+3D",
 					    "rewrite_context=remote",
-					    "\f rewrite_context \v=\r local\n " };
+					    "\f rewrite_context \v= local\t " };
 
 	for (unsigned i = 0; i < G_N_ELEMENTS(refused); i++) {
 		expect(with(healthy(), 97, 'A', refused[i]), "postfix.attribute", DELETES, 97);
@@ -598,6 +598,13 @@ static void test_recipients(void)
 	insert(f, 97, g);
 	field(f, 1, (int64_t)f->text);
 	expect(f, "postfix.envelope-nul", "suspect damaged-delivery", 97);
+	g_free(g);
+	g = fresh(0);
+	recn(g, 'I', "two\nlines", 9);
+	f = healthy();
+	insert(f, 97, g);
+	field(f, 1, (int64_t)f->text);
+	expect(f, "postfix.envelope-line-end", NOTICE, 97);
 	g_free(g);
 	f = dropped();
 	put(f, at(f, 'R', 0), "O");

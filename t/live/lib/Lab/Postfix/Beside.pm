@@ -6,6 +6,8 @@ package Lab::Postfix::Beside;
 #               no word of it in the log, every message delivered
 #   round trip  a killer among sound mail: the queue manager dies at every start; `scan -p` puts it
 #               aside and the server works again; restored, it is the same file to the last byte
+#   hash mixed  a file beside the hash directories of deferred/: the queue manager passes over it until
+#               `postsuper -s`, and a scan notes that
 
 use strict;
 use warnings;
@@ -17,7 +19,7 @@ use Time::HiRes qw(time sleep);
 use Lab::Smtp;
 use Lab::Util qw(slurp spew run_ok spawn stop_children wait_for say_step);
 
-our @EXPORT_OK = qw(busy round_trip);
+our @EXPORT_OK = qw(busy round_trip hash_mixed);
 
 my ($sink_port, $smtp_port) = (2610, 2611);
 
@@ -122,6 +124,34 @@ sub qmgr_deaths {
     my ($lab) = @_;
     my $log = slurp("$lab->{dir}/log/postfix.log");
     return scalar(() = $log =~ m{process \S+/qmgr pid \d+ exit status 1}g);
+}
+
+# How often the log has said that delivery of this message was put off.
+sub tries {
+    my ($lab, $id) = @_;
+    my $log = slurp("$lab->{dir}/log/postfix.log");
+    return scalar(() = $log =~ /: \Q$id\E: to=<.*status=deferred/g);
+}
+
+sub hash_mixed {
+    my ($lab) = @_;
+    start_lab($lab);
+    send_some(10, 'tmp');
+    my ($flat, $other);
+    wait_for('a deferred message', 30, sub {
+        my @files = $lab->files('deferred');
+        return @files >= 5 && rename($lab->spool . "/$files[0]", $lab->spool . '/' . $files[0] =~ s{/./}{/}r) && (($flat, $other) = map { s{.*/}{}r } @files);
+    });
+    my ($before, $beside) = map { tries($lab, $_) } $flat, $other;
+    wait_for('others to be tried again', 30, sub { tries($lab, $other) >= $beside + 3 });
+    tries($lab, $flat) == $before or die "the queue manager has found deferred/$flat\n";
+    my ($status, @events) = scan($lab);
+    grep { ($_->{name} // '') eq 'postfix.hash-mixed' && $_->{part} eq 'deferred' } @events or die "the scan says nothing of deferred/$flat\n";
+    $lab->command('postsuper', '-s');
+    wait_for('it to be tried again', 30, sub { tries($lab, $flat) > $before });
+    print STDERR "# hash mixed: deferred/$flat was passed over until postsuper -s\n";
+    $lab->stop;
+    stop_children();
 }
 
 sub round_trip {
