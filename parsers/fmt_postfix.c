@@ -214,6 +214,14 @@ bool pf_short_inode(const char *id, size_t id_len, uint64_t *inode_r)
 	return true;
 }
 
+/* Long ids name one, too, but nobody compares it, except `postsuper -S` by hand. */
+static bool inode_in_name(const char *id, size_t id_len)
+{
+	uint64_t ignored;
+
+	return pf_short_inode(id, id_len, &ignored);
+}
+
 /* USEC.PID, which cleanup and postdrop use until they know the inode; ID#FIX,
  * which `postsuper -s` uses while it renames. */
 static bool is_transient(const char *name, size_t len)
@@ -370,7 +378,6 @@ const struct format fmt_postfix = {
 	/* No daemon, postsuper or `postfix check` looks at directories of the
 	 * queue whose names it does not know. */
 	.hidden = "spoolck",
-	.inode_in_name = true,
 	.pid_file = "pid/master.pid",
 	.default_roots = default_roots,
 	.sources = sources,
@@ -382,6 +389,7 @@ const struct format fmt_postfix = {
 	.bid = bid,
 	.id_of = id_of,
 	.path_of = path_of,
+	.inode_in_name = inode_in_name,
 	.in_flight = in_flight,
 	.check_scratch = sizeof(struct pf_check),
 	.check = pf_check,

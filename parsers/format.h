@@ -176,7 +176,6 @@ struct format {
 	unsigned loose_place;   /* where a file that is explained on its own is taken to lie */
 	struct lock lock;       /* for places with MOVE_LOCKED */
 	const char *hidden;     /* directory below the root where the server never looks, for the lodge */
-	bool inode_in_name;     /* a restored copy has to be the same inode */
 
 	/* Of the installation, all may be NULL. */
 	const char *pid_file;   /* below the root; its lock or its pid tells whether the server runs */
@@ -207,6 +206,10 @@ struct format {
 	 * length, 0 when it does not fit `cap` or the id is invalid. Terminated. */
 	size_t (*path_of)(unsigned place, unsigned role, const char *id, size_t id_len,
 			  unsigned depth, char *buf, size_t cap);
+
+	/* Does this id name the inode of its file, so that a restored copy would have to be the same inode?
+	 * NULL: none does. */
+	bool (*inode_in_name)(const char *id, size_t id_len);
 
 	/* From mode, age and type alone: is the server still writing it? */
 	bool (*in_flight)(unsigned place, const struct part *p, const struct site *s);

@@ -888,6 +888,9 @@ static void test_names(void)
 	kind(INCOMING, "", NAME_FOREIGN, 0);
 	kind(INCOMING, "a-b", NAME_FOREIGN, 0);
 	kind(INCOMING, "a\nb", NAME_FOREIGN, 0);
+	g_assert_true(fmt_postfix.inode_in_name("4F2A1C0B9", 9));
+	g_assert_false(fmt_postfix.inode_in_name("4jW9FC42qMz8r55", 15));
+	g_assert_false(fmt_postfix.inode_in_name("4F2A1", 5));
 	kind(INCOMING, "4F/" ID, NAME_FOREIGN, 0);
 	kind(INCOMING, "/" ID, NAME_FOREIGN, 0);
 	kind(INCOMING, "4//" ID, NAME_FOREIGN, 0);
