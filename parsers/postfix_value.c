@@ -357,7 +357,7 @@ bool pf_value(const struct pf_work *x, const struct pf_record *rec, enum pf_segm
 	if (rec->len > 0 && rec->type != 'K' && rec->type != 'C' &&
 	    rec->string < cur_left(&rec->data))
 		pf_note(x, F_POSTFIX_ENVELOPE_NUL, rec->off, rec->header + rec->len);
-	else if (rec->len > 0 && rec->type != 'K' && has_line_end(&rec->data))
+	else if (rec->len > 0 && rec->type != 'K' && rec->type != 'C' && has_line_end(&rec->data))
 		pf_note(x, F_POSTFIX_ENVELOPE_LINE_END, rec->off, rec->header + rec->len);
 	/* showq gives up at a recipient before the sender; cleanup at every kind
 	 * of record that belongs to recipients. */

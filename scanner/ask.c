@@ -15,9 +15,16 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define ASK_MS 2000
+#define ASK_MS 4000 /* of a loaded host: an installation with some instances needs one */
 #define ASK_BYTES 65536
 #define FILE_BYTES (1 << 20) /* Sendmail's configuration has 64 KiB */
+
+static const char *late_command; /* see ask_late() */
+
+const char *ask_late(void)
+{
+	return late_command;
+}
 
 /* A program of root's in one of the system's directories, g_free, or NULL. */
 static char *program(const char *name)
@@ -116,6 +123,8 @@ char *ask_all(const char *const *argv)
 	if (pid > 0)
 		n = read_until(fds[0], text, ASK_BYTES - 1, deadline);
 	good = pid > 0 && ended_well(pid, n < 0, deadline);
+	if (g_get_monotonic_time() > deadline)
+		late_command = argv[0];
 	close(fds[0]);
 	if (!good || n <= 0)
 		return NULL;

@@ -2,7 +2,7 @@
  * ask.h - what a command prints, or a configuration file holds
  *
  * A command is looked up in the system's directories, not in PATH, and has to be root's; it gets
- * no shell, hardly an environment, and two seconds, after which it and what it started are
+ * no shell, hardly an environment, and four seconds, after which it and what it started are
  * killed.
  */
 #ifndef ASK_H
@@ -14,6 +14,9 @@ char *ask_all(const char *const *argv);
 
 /* The first line of that. */
 char *ask_command(const char *const *argv);
+
+/* The command that was late last, or NULL. */
+const char *ask_late(void);
 
 /* What the file holds, up to 1 MiB, g_free; NULL when it cannot be read or is no regular file. */
 char *ask_file(const char *path);

@@ -3,6 +3,7 @@
  */
 #include "config.h"
 
+#include "ask.h"
 #include "command.h"
 #include "escape.h"
 #include "output.h"
@@ -115,6 +116,9 @@ int command_spools(char **argv)
 			status |= command_failed("%s: %s", *name, error);
 		spool_close(spool);
 	}
+	if (host != NULL && ask_late() != NULL)
+		status |= command_failed("%s does not answer; spools that only it knows may be missing",
+					 ask_late());
 	if (host != NULL && *host == NULL && !common.json && !common.quiet)
 		puts("No spool of a known server is on this host.");
 	return status;

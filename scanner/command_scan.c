@@ -3,6 +3,7 @@
  */
 #include "config.h"
 
+#include "ask.h"
 #include "command.h"
 #include "metrics.h"
 #include "output.h"
@@ -131,6 +132,10 @@ static GPtrArray *open_spools(char **names, const struct output *out, struct tot
 	GPtrArray *spools = g_ptr_array_new_with_free_func((GDestroyNotify)spool_close);
 	g_auto(GStrv) host = *names == NULL ? spool_host() : NULL;
 
+	if (host != NULL && ask_late() != NULL) {
+		out->error(ask_late(), "does not answer; spools that only it knows may be missing");
+		totals->exit |= EXIT_FAILED;
+	}
 	if (host != NULL && *host == NULL) {
 		out->error("host", "no spool of a known server is on this host; name one: spoolck "
 				   "scan PATH");

@@ -225,26 +225,37 @@ bool spool_set_version(struct spool *spool, const char *version)
 	return true;
 }
 
-/* The commands of the host speak for the host's own spools only, not for a copy; for those inside of
- * them, too. */
-static bool is_host_root(const struct spool *spool)
+static bool is_same(const char *path, const struct stat *st)
 {
-	unsigned ignored;
-	const GPtrArray *roots = host_roots(spool->format_index, &ignored);
+	struct stat other;
+
+	return stat(path, &other) == 0 && other.st_ino == st->st_ino && other.st_dev == st->st_dev;
+}
+
+/* Is the spool, or the one that it lies in, this directory? */
+static bool is_at(const struct spool *spool, const char *path)
+{
 	struct stat here, above;
 
-	if (fstat(spool->root, &here) < 0 || fstatat(spool->root, "..", &above, 0) < 0)
-		return false;
-	for (guint i = 0; i < roots->len; i++) {
-		struct stat st;
+	return (fstat(spool->root, &here) == 0 && is_same(path, &here)) ||
+	       (spool->format->inner != NULL && fstatat(spool->root, "..", &above, 0) == 0 &&
+		is_same(path, &above));
+}
 
-		if (stat(roots->pdata[i], &st) < 0)
-			continue;
-		if ((st.st_ino == here.st_ino && st.st_dev == here.st_dev) ||
-		    (spool->format->inner != NULL && st.st_ino == above.st_ino &&
-		     st.st_dev == above.st_dev))
+/* The commands of the host speak for the host's own spools only, not for a copy. Usual places come
+ * first: that saves asking. */
+static bool is_host_root(const struct spool *spool)
+{
+	const GPtrArray *roots;
+	unsigned ignored;
+
+	for (const char *const *p = spool->format->default_roots; p != NULL && *p != NULL; p++)
+		if (is_at(spool, *p))
 			return true;
-	}
+	roots = host_roots(spool->format_index, &ignored);
+	for (guint i = 0; i < roots->len; i++)
+		if (is_at(spool, roots->pdata[i]))
+			return true;
 	return false;
 }
 

@@ -100,7 +100,11 @@ for my $bad (['hangs', 'sleep 3471'], ['hangs in a child', 'sleep 3471 & wait'],
     ['floods', 'yes "spool_directory = ' . $exim . '"'], ['fails', "echo spool_directory = $exim; exit 1"], ['says nothing', 'exit 0'],
     ['dies', 'kill -SEGV $$'], ['closes its output and stays', "echo spool_directory = $exim; exec >&-; sleep 3471"]) {
     command('exim', $bad->[1]);
-    is_deeply([ keys %{ spools() } ], [], "a command that $bad->[0] is not believed");
+    my $run = spoolck('spools', '--format', 'json');
+    is($run->{out}, '', "a command that $bad->[0] is not believed");
+    my $late = $bad->[1] =~ /3471/;
+    is(exit_bits($run), $late ? FAILED : 0, $late ? '... and said to be late' : '... which is no failure');
+    like($run->{err}, qr/exim does not answer/, '... by name') if $late;
 }
 my @sleeping = grep { (eval { read_file($_) } // '') =~ /^sleep\x003471\x00/ } glob '/proc/[0-9]*/cmdline';
 is(scalar @sleeping, 0, 'and nothing of it is left');

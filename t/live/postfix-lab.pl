@@ -8,6 +8,7 @@
 #   busy      scans beside a Postfix under load
 #   roundtrip a killer: quarantine, work, restore
 #   mixed     a file beside the hash directories
+#   discover  the queues of two instances are found
 #   report    counts by kind and verdict, on standard output
 #   all       everything, in this order
 #
@@ -27,7 +28,7 @@ use Lab::Util qw(say_step in_namespace wait_namespaces tsv_read);
 use Lab::Postfix;
 use Lab::Postfix::Corpus qw(make_corpus);
 use Lab::Postfix::Damage qw(make_damage);
-use Lab::Postfix::Beside qw(busy round_trip hash_mixed);
+use Lab::Postfix::Beside qw(busy round_trip hash_mixed discover);
 use Lab::Postfix::Judge qw(judge_postcat judge_lane judge_named select_files select_for_local merge opinion);
 
 my $self = Cwd::abs_path(__FILE__);
@@ -70,6 +71,7 @@ my %step = (
     busy   => sub { inside('busy') },
     roundtrip => sub { inside('roundtrip') },
     mixed  => sub { inside('mixed') },
+    discover => sub { inside('discover') },
     report => \&report,
 );
 
@@ -82,6 +84,7 @@ my %inside = (
     busy    => sub { busy(lab('busy')) },
     roundtrip => sub { round_trip(lab('roundtrip')) },
     mixed   => sub { hash_mixed(lab('mixed')) },
+    discover => sub { discover(lab('discover')) },
     local   => sub { judge_lane(lab("local"), $damaged, [ select_for_local($damaged, 300) ], "$base-lane-local.tsv", "local") },
     lane    => sub {
         my ($n) = @_;

@@ -126,5 +126,6 @@ unless ($ENV{SPOOLCK_LIVE_ONLY_COMPARE}) {
     lab('busy');
     lab('roundtrip');
     lab('mixed');
+    lab('discover');
 }
 done_testing();
