@@ -106,13 +106,12 @@ static void catch_signals(void)
 	signal(SIGPIPE, SIG_IGN);
 }
 
-/* With the spools that lie in it; those belong to the same server. */
-static void add_spool(GPtrArray *spools, const char *name, const struct output *out,
-		      struct totals *totals)
+/* Open a spool; NULL after saying why not. */
+static struct spool *add_spool(GPtrArray *spools, const char *name, const struct output *out,
+			       struct totals *totals)
 {
 	g_autofree char *error = NULL;
 	struct spool *spool = spool_open(name, &error);
-	g_auto(GStrv) inner = spool != NULL ? spool_inner(spool) : g_new0(char *, 1);
 
 	if (spool != NULL && given.version != NULL && !spool_set_version(spool, given.version))
 		exit(command_usage("--server-version %s: a version such as 3.7.11", given.version));
@@ -122,6 +121,16 @@ static void add_spool(GPtrArray *spools, const char *name, const struct output *
 		out->error(name, error);
 		totals->exit |= EXIT_FAILED;
 	}
+	return spool;
+}
+
+/* ... and those that lie in it, which belong to the same server. */
+static void add_with_inner(GPtrArray *spools, const char *name, const struct output *out,
+			   struct totals *totals)
+{
+	const struct spool *spool = add_spool(spools, name, out, totals);
+	g_auto(GStrv) inner = spool != NULL ? spool_inner(spool) : g_new0(char *, 1);
+
 	for (char **in = inner; *in != NULL; in++)
 		add_spool(spools, *in, out, totals);
 }
@@ -142,7 +151,7 @@ static GPtrArray *open_spools(char **names, const struct output *out, struct tot
 		totals->exit |= EXIT_FAILED;
 	}
 	for (char **name = host != NULL ? host : names; *name != NULL; name++)
-		add_spool(spools, *name, out, totals);
+		add_with_inner(spools, *name, out, totals);
 	return spools;
 }
 

@@ -57,8 +57,7 @@ static GPtrArray *names_of(int root)
 	return names;
 }
 
-/* The format that recognises most of the directory, or -1. */
-static int detect(int root)
+int spool_detect(int root)
 {
 	GPtrArray *names = names_of(root);
 	unsigned best = 0;
@@ -302,8 +301,7 @@ static void site_learn(struct spool *spool)
 
 /* --- Opening ---------------------------------------------------------------- */
 
-/* The TYPE of TYPE:PATH; -1 and path_r = arg when there is none. */
-static int split_type(const char *arg, const char **path_r)
+int spool_type(const char *arg, const char **path_r)
 {
 	const char *colon = strchr(arg, ':');
 	int index = colon != NULL ? format_by_name(arg, (size_t)(colon - arg)) : -1;
@@ -334,7 +332,7 @@ struct spool *spool_open(const char *arg, char **error_r)
 {
 	struct spool *spool = g_new0(struct spool, 1);
 	const char *path;
-	int index = split_type(arg, &path);
+	int index = spool_type(arg, &path);
 
 	*error_r = NULL;
 	if (index < 0 && default_root(arg) != NULL)
@@ -344,7 +342,7 @@ struct spool *spool_open(const char *arg, char **error_r)
 	spool->root = open(spool->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK);
 	if (spool->root < 0)
 		*error_r = g_strdup_printf("cannot open: %s", g_strerror(errno));
-	else if (index < 0 && (index = detect(spool->root)) < 0)
+	else if (index < 0 && (index = spool_detect(spool->root)) < 0)
 		*error_r = g_strdup("not the spool of any server that is known here; to force a "
 				    "format write TYPE:PATH, for example postfix:PATH");
 	if (*error_r != NULL) {
@@ -379,7 +377,7 @@ char **spool_host(void)
 		for (guint k = 0; k < roots->len; k++) {
 			int fd = open(roots->pdata[k], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-			if (k < configured || (fd >= 0 && detect(fd) == (int)i))
+			if (k < configured || (fd >= 0 && spool_detect(fd) == (int)i))
 				g_ptr_array_add(found, g_strconcat(formats[i]->name, ":",
 								   roots->pdata[k], NULL));
 			if (fd >= 0)
@@ -453,7 +451,7 @@ static struct spool *into_inner(struct spool *spool, char **below_r)
 struct spool *spool_above(const char *file, char **below_r)
 {
 	const char *path;
-	int index = split_type(file, &path);
+	int index = spool_type(file, &path);
 	g_autofree char *whole = absolute(path);
 	g_autofree char *uncut = g_strdup(whole);
 	char *slash;
@@ -466,7 +464,7 @@ struct spool *spool_above(const char *file, char **below_r)
 		fd = open(whole, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		if (fd < 0)
 			continue;
-		if (detect(fd) >= 0 && (index < 0 || detect(fd) == index)) {
+		if (spool_detect(fd) >= 0 && (index < 0 || spool_detect(fd) == index)) {
 			close(fd);
 			*below_r = g_strdup(uncut + (slash + 1 - whole));
 			return into_inner(spool_open(whole, &error), below_r);
