@@ -21,7 +21,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -100,19 +99,6 @@ static unsigned neighbours(const struct spool *spool, const struct outcome *o,
 	return count;
 }
 
-/* Does this id carry the number of the file's inode? Servers write it in decimal (qmail) or in hex of either
- * case (Postfix, Courier); the long ids of Postfix, whose server does not compare them, in neither. */
-static bool inode_in_name(const struct spool *spool, const struct outcome *o)
-{
-	g_autofree char *decimal = g_strdup_printf("%" PRIu64, o->facts.ino);
-	g_autofree char *upper = g_strdup_printf("%" PRIX64, o->facts.ino);
-	g_autofree char *lower = g_strdup_printf("%" PRIx64, o->facts.ino);
-
-	return spool->format->inode_in_name &&
-	       (strstr(o->path, decimal) != NULL || strstr(o->path, upper) != NULL ||
-		strstr(o->path, lower) != NULL);
-}
-
 enum q_outcome act_move(const struct spool *spool, struct q_store *store, struct outcome *o,
 			const char *reason, json_t *findings, json_t *envelope,
 			struct q_error *err)
@@ -122,7 +108,9 @@ enum q_outcome act_move(const struct spool *spool, struct q_store *store, struct
 	struct q_part parts[1 + MOVE_PARTS];
 	struct q_message m = {
 		.root = spool->root, .spool = spool->path, .format = spool->format->name,
-		.hidden = spool->format->hidden, .inode_in_name = inode_in_name(spool, o),
+		.hidden = spool->format->hidden,
+		.inode_in_name = spool->format->inode_in_name != NULL &&
+				 spool->format->inode_in_name(o->id, strlen(o->id)),
 		.id = o->id, .id_len = strlen(o->id), .parts = parts, .reason = reason,
 		.findings = findings, .envelope = envelope,
 	};

@@ -3,6 +3,7 @@
  */
 #include "config.h"
 
+#include "ask.h"
 #include "command.h"
 #include "escape.h"
 #include "output.h"

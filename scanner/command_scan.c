@@ -3,6 +3,7 @@
  */
 #include "config.h"
 
+#include "ask.h"
 #include "command.h"
 #include "metrics.h"
 #include "output.h"

@@ -3,6 +3,8 @@
 
 #include "spools.h"
 
+#include "ask.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -161,13 +163,34 @@ static bool is_among(const GPtrArray *spools, const char *path)
 	return false;
 }
 
-static void add(GPtrArray *spools, const char *word, struct spool *spool, char *error,
-		spools_told *told, void *arg)
+/* The spools that lie in another one, which belong to the same server. */
+static void add_inner(const struct settings *settings, GPtrArray *spools, const struct spool *outer,
+		      spools_told *told, void *arg)
 {
-	if (spool != NULL)
+	g_auto(GStrv) inner = spool_inner(outer);
+
+	for (char **in = inner; *in != NULL; in++) {
+		g_autofree char *error = NULL;
+		struct spool *spool = spool_open(*in, &error);
+
+		if (spool == NULL) {
+			told(arg, *in, error);
+			continue;
+		}
+		spools_apply(settings, spool);
 		g_ptr_array_add(spools, spool);
-	else
+	}
+}
+
+static void add(const struct settings *settings, GPtrArray *spools, const char *word,
+		struct spool *spool, char *error, spools_told *told, void *arg)
+{
+	if (spool != NULL) {
+		g_ptr_array_add(spools, spool);
+		add_inner(settings, spools, spool, told, arg);
+	} else {
 		told(arg, word, error);
+	}
 	g_free(error);
 }
 
@@ -192,17 +215,21 @@ static void add_all(const struct settings *settings, GPtrArray *spools, spools_t
 			continue;
 		}
 		spool = open_section(settings, s, &error);
-		add(spools, s->name, spool, error, told, arg);
+		add(settings, spools, s->name, spool, error, told, arg);
 	}
 	for (char **path = host; path != NULL && *path != NULL; path++) {
+		const char *plain;
 		char *error = NULL;
 		struct spool *spool;
 
-		if (is_among(spools, *path) || is_away(settings, *path))
+		spool_type(*path, &plain);
+		if (is_among(spools, plain) || is_away(settings, plain))
 			continue;
 		spool = spools_open_one(settings, *path, &error);
-		add(spools, *path, spool, error, told, arg);
+		add(settings, spools, *path, spool, error, told, arg);
 	}
+	if (host != NULL && ask_late() != NULL)
+		told(arg, ask_late(), "does not answer; spools that only it knows may be missing");
 }
 
 GPtrArray *spools_open(const struct settings *settings, char **words, spools_told *told, void *arg,
@@ -217,7 +244,7 @@ GPtrArray *spools_open(const struct settings *settings, char **words, spools_tol
 		char *error = NULL;
 		struct spool *spool = spools_open_one(settings, *words, &error);
 
-		add(spools, *words, spool, error, told, arg);
+		add(settings, spools, *words, spool, error, told, arg);
 	}
 	return spools;
 }
