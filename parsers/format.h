@@ -127,6 +127,22 @@ struct want {
 	size_t need;            /* 1..len: with this many it gets on already */
 };
 
+/* Bytes of a row that are somebody's, and how they are masked before a stranger sees the file, each by as many. */
+enum personal_kind {
+	PERSONAL_LETTERS, /* a number should be here: all letters become one */
+	PERSONAL_TEXT,    /* ... and all digits, too */
+	PERSONAL_ADDRESS, /* ... but equal ones stay equal, and their byte order stays */
+	PERSONAL_OPAQUE,  /* compressed or encrypted: every byte, whatever it is */
+	PERSONAL_KINDS
+};
+
+struct personal {
+	uint64_t offset, length; /* in the row's part */
+	uint8_t kind;            /* enum personal_kind */
+};
+
+#define ROW_PERSONAL 3
+
 /* One line of the annotated listing. */
 struct row {
 	uint8_t part;
@@ -136,7 +152,28 @@ struct row {
 	uint8_t depth;           /* nesting, for indentation: 0 = top */
 	struct text kind;        /* "recipient", "pointer", "text" */
 	struct text detail;      /* decoded value or first bytes of the data */
+
+	/* For `quarantine export --redact`. told: all other bytes of the row are the server's own, and stay. A
+	 * row that does not tell, and what no row covers, is masked as text. */
+	bool told;
+	uint8_t npersonal;
+	struct personal personal[ROW_PERSONAL];
 };
+
+/* Add to a row; one too many has no room, and the row does not tell any more. */
+static inline void row_personal(struct row *row, uint64_t offset, uint64_t length, enum personal_kind kind)
+{
+	if (row->npersonal >= ROW_PERSONAL) {
+		row->npersonal = 0;
+		row->told = false;
+		return;
+	}
+	row->personal[row->npersonal].offset = offset;
+	row->personal[row->npersonal].length = length;
+	row->personal[row->npersonal].kind = (uint8_t)kind;
+	row->npersonal++;
+	row->told = true;
+}
 
 /* One run of message text: bytes of a part, then possibly a line end that the
  * file does not hold. */
@@ -169,8 +206,10 @@ struct format {
 	const char *server;     /* "Postfix", for people */
 	const char *tested;     /* newest series whose files were tested: "3.7" */
 	uint32_t tested_version;/* the same as a number, patch 0 */
-	const struct place *places; /* in the order in which the server reads them at start */
+	const struct place *places; /* those that mail leaves before those it enters */
 	unsigned nplaces;
+	const uint8_t *start_order; /* all places in the order in which the server reads them at start;
+	                             * NULL = as above */
 	const struct role *roles;
 	unsigned nroles;        /* at most PARTS_MAX */
 	unsigned loose_place;   /* where a file that is explained on its own is taken to lie */

@@ -28,28 +28,6 @@ int one_place(const struct format *format, const char *path, unsigned *depth_r)
 	return -1;
 }
 
-struct spool *one_spool(const char *name, const char *id, char **error_r)
-{
-	struct spool *spool = spool_open(name, error_r);
-	struct outcome *o = spool != NULL ? spool_locate(spool, id) : NULL;
-	g_auto(GStrv) inner = spool != NULL && o == NULL ? spool_inner(spool) : g_new0(char *, 1);
-
-	outcome_free(o);
-	for (char **in = inner; *in != NULL; in++) {
-		g_autofree char *error = NULL;
-		struct spool *other = spool_open(*in, &error);
-
-		o = other != NULL ? spool_locate(other, id) : NULL;
-		if (o != NULL) {
-			outcome_free(o);
-			spool_close(spool);
-			return other;
-		}
-		spool_close(other);
-	}
-	return spool;
-}
-
 int one_ask(const struct spool *spool, int zygote, unsigned place, const char *path,
 	    enum lane_verb verb, lanes_result *result, void *arg)
 {

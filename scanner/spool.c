@@ -16,6 +16,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <fnmatch.h>
 #include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -365,9 +366,28 @@ void spool_close(struct spool *spool)
 		return;
 	if (spool->root >= 0)
 		close(spool->root);
+	g_strfreev(spool->exclude);
 	g_free(spool->version);
 	g_free(spool->path);
 	g_free(spool);
+}
+
+bool spool_is_at(const char *path, unsigned index)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	bool yes = fd >= 0 && spool_detect(fd) == (int)index;
+
+	if (fd >= 0)
+		close(fd);
+	return yes;
+}
+
+bool spool_excludes(const struct spool *spool, const char *path)
+{
+	for (char **p = spool->exclude; p != NULL && *p != NULL; p++)
+		if (fnmatch(*p, path, FNM_PATHNAME | FNM_LEADING_DIR) == 0)
+			return true;
+	return false;
 }
 
 char **spool_host(void)
@@ -379,13 +399,9 @@ char **spool_host(void)
 		const GPtrArray *roots = host_roots(i, &configured);
 
 		for (guint k = 0; k < roots->len; k++) {
-			int fd = open(roots->pdata[k], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-			if (k < configured || (fd >= 0 && spool_detect(fd) == (int)i))
+			if (k < configured || spool_is_at(roots->pdata[k], i))
 				g_ptr_array_add(found, g_strconcat(formats[i]->name, ":",
 								   roots->pdata[k], NULL));
-			if (fd >= 0)
-				close(fd);
 		}
 	}
 	g_ptr_array_add(found, NULL);

@@ -115,7 +115,7 @@ for my $bad (['hangs', "sleep $long"], ['hangs in a child', "sleep $long & wait"
     my $run = $late ? spoolck('spools', '--format', 'json') : patient('spools', '--format', 'json');
     is($run->{out}, '', "a command that $bad->[0] is not believed");
     is(exit_bits($run), $late ? FAILED : 0, $late ? '... and said to be late' : '... which is no failure');
-    like($run->{err}, qr/exim does not answer/, '... by name') if $late;
+    like($run->{err}, qr/exim: does not answer/, '... by name') if $late;
 }
 # What was killed may take a moment to be gone.
 my $left;
