@@ -32,8 +32,8 @@ struct explain {
 	bool shown[REPORT_MAX];
 	struct row last;            /* the row printed last, if `any` was */
 	bool any, json, colour, failed;
-	const struct severity_rules *severities;
 	unsigned role;              /* of the file, when its message is not to be found */
+	const struct severity_rules *severities;
 };
 
 /* --- Which message ------------------------------------------------------------ */
@@ -136,7 +136,7 @@ static struct spool *find(const struct settings *settings, const char *arg, char
 		return NULL;
 	}
 	g_autofree char *name = g_strndup(arg, (gsize)(colon - arg));
-	spool = one_spool(settings, name, colon + 1, &error);
+	spool = spools_open_with(settings, name, colon + 1, &error);
 	if (spool == NULL) {
 		command_failed("%s: %s", name, error);
 		return NULL;

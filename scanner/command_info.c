@@ -3,7 +3,6 @@
  */
 #include "config.h"
 
-#include "ask.h"
 #include "command.h"
 #include "escape.h"
 #include "output.h"

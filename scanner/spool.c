@@ -315,11 +315,13 @@ int spool_type(const char *arg, const char **path_r)
 static const char *default_root(const char *arg)
 {
 	int index = format_by_name(arg, strlen(arg));
-	const char *const *p = index >= 0 ? formats[index]->default_roots : NULL;
+	const GPtrArray *roots;
+	unsigned ignored;
 
-	while (p != NULL && *p != NULL && access(*p, F_OK) < 0)
-		p++;
-	return p != NULL && *p != NULL && access(arg, F_OK) < 0 ? *p : NULL;
+	if (index < 0 || access(arg, F_OK) == 0)
+		return NULL;
+	roots = host_roots((unsigned)index, &ignored);
+	return roots->len > 0 ? roots->pdata[0] : NULL;
 }
 
 static char *absolute(const char *path)
@@ -336,8 +338,10 @@ struct spool *spool_open(const char *arg, char **error_r)
 	int index = spool_type(arg, &path);
 
 	*error_r = NULL;
-	if (index < 0 && default_root(arg) != NULL)
+	if (index < 0 && default_root(arg) != NULL) {
 		path = default_root(arg);
+		index = format_by_name(arg, strlen(arg)); /* its spool may be empty */
+	}
 	spool->path = absolute(path);
 	/* The operator may name the spool through a link; below it none is followed. */
 	spool->root = open(spool->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK);
@@ -395,13 +399,9 @@ char **spool_host(void)
 		const GPtrArray *roots = host_roots(i, &configured);
 
 		for (guint k = 0; k < roots->len; k++) {
-			int fd = open(roots->pdata[k], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-			if (k < configured || (fd >= 0 && spool_detect(fd) == (int)i))
+			if (k < configured || spool_is_at(roots->pdata[k], i))
 				g_ptr_array_add(found, g_strconcat(formats[i]->name, ":",
 								   roots->pdata[k], NULL));
-			if (fd >= 0)
-				close(fd);
 		}
 	}
 	g_ptr_array_add(found, NULL);

@@ -40,10 +40,19 @@ sub exim_spool {
     return $root;
 }
 
+# A run on a machine that may be so busy that a quick command is late: then once more.
+sub patient {
+    my $run;
+    for (1 .. 5) {
+        $run = spoolck(@_);
+        last if $run->{err} !~ /does not answer/;
+    }
+    return $run;
+}
+
 # What is found: path => event.
 sub spools {
-    my $run = parsed(spoolck('spools', '--format', 'json', @_));
-    return { map { $_->{path} => $_ } json_lines($run->{out}) };
+    return { map { $_->{path} => $_ } json_lines(patient('spools', '--format', 'json', @_)->{out}) };
 }
 
 is_deeply([ keys %{ spools() } ], [], 'nothing is installed, nothing is found');
@@ -74,6 +83,7 @@ my $scan = scan('-n', '--all');
 my ($truncated) = grep { $_->{name} eq 'exim.truncated' } @{ $scan->{findings} };
 is(scalar @{ $scan->{messages} }, 2, 'a scan without a name examines both');
 is($truncated->{deadline}, '2026-11-22T10:52:40Z', 'the deadline follows the keep_malformed of this Exim');
+is(scalar @{ scan('-n', '--all', 'exim')->{messages} }, 2, 'as does one by the name of the server');
 $scan = scan('-n', 'exim:' . exim_spool("$dir/copy", 'truncated'));
 ($truncated) = grep { $_->{name} eq 'exim.truncated' } @{ $scan->{findings} };
 is($truncated->{deadline}, '2026-11-24T10:52:40Z', 'that of a copy the default of four days');
@@ -101,9 +111,9 @@ for my $bad (['hangs', "sleep $long"], ['hangs in a child', "sleep $long & wait"
     ['floods', 'yes "spool_directory = ' . $exim . '"'], ['fails', "echo spool_directory = $exim; exit 1"], ['says nothing', 'exit 0'],
     ['dies', 'kill -SEGV $$'], ['closes its output and stays', "echo spool_directory = $exim; exec >&-; sleep $long"]) {
     command('exim', $bad->[1]);
-    my $run = spoolck('spools', '--format', 'json');
-    is($run->{out}, '', "a command that $bad->[0] is not believed");
     my $late = $bad->[1] =~ /sleep/;
+    my $run = $late ? spoolck('spools', '--format', 'json') : patient('spools', '--format', 'json');
+    is($run->{out}, '', "a command that $bad->[0] is not believed");
     is(exit_bits($run), $late ? FAILED : 0, $late ? '... and said to be late' : '... which is no failure');
     like($run->{err}, qr/exim: does not answer/, '... by name') if $late;
 }
