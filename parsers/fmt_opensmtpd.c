@@ -92,6 +92,7 @@ static const struct role roles[OS_ROLES] = {
 	[OS_FILE] = { .name = "file", .checked = true },
 	[OS_BODY] = { .name = "body", .checked = true, .shared = true },
 	[OS_HOME] = { .name = "envelope of the same id", .checked = true, .shared = true },
+	[OS_UNPACKED] = { .name = "unpacked text", .unpacked = true },
 };
 
 /* --- Names -------------------------------------------------------------------- */
@@ -126,7 +127,7 @@ size_t os_home(const char *id, size_t id_len, unsigned role, char *buf, size_t c
 	const char *name = envelope ? id : body_name;
 	size_t n = envelope ? OS_EVPID : sizeof body_name - 1, len = dir + OS_MSGID + 1 + n;
 
-	if ((id_len != OS_EVPID && (id_len != OS_MSGID || role != OS_FILE)) || !all_hex(id, id_len) ||
+	if (role == OS_UNPACKED || (id_len != OS_EVPID && (id_len != OS_MSGID || role != OS_FILE)) || !all_hex(id, id_len) ||
 	    len >= cap)
 		return 0;
 	memcpy(buf, "queue/", 6);
@@ -233,6 +234,12 @@ static unsigned bid(const char *const *names, size_t count)
 	return (seen & 1) != 0 && bits >= 32 ? bits : 0;
 }
 
+/* `queue compression`: each file is one gzip stream. */
+static bool compressed(const struct message *m)
+{
+	return m->place == OS_QUEUE && os_kind(&m->parts[OS_FILE]) == OS_GZIP;
+}
+
 /* --- Still being written? ------------------------------------------------------- */
 
 /* New mail comes by a rename of its whole directory, updates by a rename over the old file. Only
@@ -292,6 +299,7 @@ const struct format fmt_opensmtpd = {
 	.id_of = id_of,
 	.path_of = path_of,
 	.in_flight = in_flight,
+	.compressed = compressed,
 	.check_scratch = sizeof(struct os_check),
 	.check = os_check,
 	.cross = cross,

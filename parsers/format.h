@@ -50,6 +50,7 @@ struct role {
 	bool whole;           /* check() gets all of it at once, up to WHOLE_MAX; else a window */
 	bool shared;          /* other messages have it, too: check() gets its facts and no bytes,
 	                       * and it stays when one of them leaves */
+	bool unpacked;        /* no file: the text that the anchor unpacks to, when compressed() says so */
 };
 
 /* The lock that the server holds on a message while it works on it. */
@@ -89,6 +90,16 @@ struct site {
 	uint64_t record_limit;  /* the server's limit for a line or record, 0 unknown */
 };
 
+/* How a gzip stream (RFC 1952) ended. Only FRAME_SOUND and FRAME_MORE are whole. */
+enum frame {
+	FRAME_NONE,    /* the part is no unpacked one */
+	FRAME_SOUND,
+	FRAME_MORE,    /* whole, but the file goes on */
+	FRAME_CUT,     /* the file ends before the stream does */
+	FRAME_DAMAGED, /* header, data, check sum or length is wrong */
+	FRAME_LARGE,   /* more text than anybody wants to unpack: given up */
+};
+
 /* One part as the reader found it. The window moves for stream parts. */
 struct part {
 	uint64_t ino, size;
@@ -97,6 +108,11 @@ struct part {
 	const uint8_t *bytes;   /* the window: bytes [off, off + len) of the part */
 	uint64_t off;
 	size_t len;
+
+	/* Of an unpacked part, where size is that of all text that could be unpacked: */
+	uint8_t frame;          /* enum frame */
+	uint64_t frame_at;      /* so many bytes of the file were read then */
+	const char *frame_why;  /* FRAME_DAMAGED: zlib's words, a string that stays */
 };
 
 struct message {
@@ -192,6 +208,10 @@ struct format {
 
 	/* From mode, age and type alone: is the server still writing it? */
 	bool (*in_flight)(unsigned place, const struct part *p, const struct site *s);
+
+	/* Is the anchor a gzip stream? Its first bytes are at hand. Then the part whose role is
+	 * `unpacked` is filled in before check(), decode() or body() run. NULL: it never is. */
+	bool (*compressed)(const struct message *m);
 
 	size_t check_scratch;   /* bytes, zeroed before the first call */
 	enum step (*check)(void *scratch, const struct message *m, struct report *r,

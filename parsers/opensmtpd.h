@@ -27,7 +27,6 @@
 #define OS_ADDRESS_PART 255u   /* each side of the @ */
 #define OS_VERSION 3           /* of the envelope, since OpenSMTPD 6.4 */
 #define OS_CRYPT_MIN 30u       /* version, 12 bytes IV, one byte, 16 bytes tag */
-#define OS_GZIP_MIN 20u        /* header 10, an empty block 2, CRC and size 8 */
 #define OS_DELAY_MAX INT32_MAX /* the scheduler keeps a delay in an int */
 #define OS_FRESH 60            /* seconds: an empty file that is younger is being written */
 #define OS_RETRY_ODD 1000      /* tries in the four days of a default queue: about 30 */
@@ -38,8 +37,9 @@
 enum os_place { OS_QUEUE, OS_OFFLINE, OS_PLACES };
 
 /* Role 0 is the file that is looked at: an envelope, a body, a submission. The others are
- * only looked up, for an envelope: its body, and the place where its id belongs. */
-enum os_role { OS_FILE, OS_BODY, OS_HOME, OS_ROLES };
+ * only looked up, for an envelope: its body, and the place where its id belongs; and OS_UNPACKED is
+ * no file but what a compressed one unpacks to. */
+enum os_role { OS_FILE, OS_BODY, OS_HOME, OS_UNPACKED, OS_ROLES };
 
 /* How the value of a line is read. */
 enum os_value {
@@ -141,6 +141,9 @@ bool os_is(const struct cur *c, const char *word); /* case does not matter */
 /* --- Kinds of files --------------------------------------------------------- */
 
 enum os_kind { OS_PLAIN, OS_GZIP, OS_CRYPT };
+
+/* Where the text is that smtpd would read: OS_UNPACKED, or OS_FILE when it is not packed. */
+unsigned os_text(const struct message *m);
 
 /* What the first bytes say. */
 enum os_kind os_kind(const struct part *p);

@@ -50,6 +50,10 @@
 #define STREAM_FACTOR 4
 #define STREAM_EXTRA (64ull << 20)
 
+/* Text that one compressed part may unpack to: larger than any mail, and unpacked in a few seconds. A window of
+ * packed bytes gives 1032 times as much at most. */
+#define UNPACKED_MAX (256ull << 20)
+
 /* Worker's stack; parsers need a few KiB (t/purity.t prints how much). */
 #define WORKER_STACK (1u << 20)
 
