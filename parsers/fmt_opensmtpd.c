@@ -86,6 +86,9 @@ static const struct place places[OS_PLACES] = {
 	[OS_QUEUE] = { .name = "queue", .kind = PLACE_QUEUE, .lock = MOVE_STOPPED, .depth_max = 2 },
 	/* Read at start, by a child of its own for each file. */
 	[OS_OFFLINE] = { .name = "offline", .kind = PLACE_QUEUE, .lock = MOVE_STOPPED },
+	/* What smtpd was receiving when it died; it removes that when it starts. */
+	[OS_INCOMING] = { .name = "incoming", .kind = PLACE_HELD, .lock = MOVE_STOPPED },
+	[OS_TEMPORARY] = { .name = "temporary", .kind = PLACE_HELD, .lock = MOVE_STOPPED },
 };
 
 static const struct role roles[OS_ROLES] = {
@@ -175,6 +178,10 @@ static struct name id_of(unsigned place, const char *path)
 	n.id_len = len - start;
 	if (place == OS_OFFLINE)
 		return start == 0 ? offline_name(path) : n;
+	if (place == OS_INCOMING || place == OS_TEMPORARY) {
+		n.kind = NAME_COMPANION;
+		return n;
+	}
 	if (n.id_len == OS_EVPID && all_hex(n.id, OS_EVPID)) {
 		n.kind = NAME_MESSAGE;
 	} else if (n.id_len == sizeof body_name - 1 && memcmp(n.id, body_name, n.id_len) == 0 &&
@@ -267,6 +274,53 @@ static void alone(unsigned place, const char *name, const struct part *p, const 
 		report_add(r, F_OPENSMTPD_NO_ENVELOPE, OS_FILE, 0, 0);
 }
 
+/* A client that is still sending is no day old; what was not accepted, it will send again. */
+static void orphan(unsigned place, unsigned role, const struct part *p, const struct site *s,
+		   struct report *r)
+{
+	(void)role;
+	if ((place == OS_INCOMING || place == OS_TEMPORARY) && p->mtime < s->now - DAY)
+		report_add(r, F_OPENSMTPD_UNFINISHED, OS_FILE, 0, 0);
+}
+
+/* --- Directories that smtpd looks at ------------------------------------------------ */
+
+static const char *const directories[] = { ".", "queue", "incoming", "temporary", "purge",
+					   "offline", NULL };
+
+static void say_mode(struct text *t, uint32_t mode)
+{
+	text_str(t, "mode ");
+	text_u64(t, mode >> 9 & 7);
+	text_u64(t, mode >> 6 & 7);
+	text_u64(t, mode >> 3 & 7);
+	text_u64(t, mode & 7);
+	text_str(t, ", owner ");
+}
+
+/* smtpd starts only with exactly these modes and owners. */
+static void directory(unsigned index, const struct part *p, const struct site *s, struct report *r)
+{
+	bool root = index == 0, offline = index == 5;
+	uint32_t mode = root ? 0711 : offline ? 0770 : 0700;
+	uint32_t owner = root || offline ? 0 : s->owner;
+	struct finding *f;
+
+	if ((p->mode & 07777) == mode && (owner == UINT32_MAX || p->uid == owner) &&
+	    (offline || p->gid == 0))
+		return;
+	f = report_add(r, F_OPENSMTPD_DIRECTORY, OS_FILE, 0, 0);
+	f->impact = IMPACT_SERVER_STOPS;
+	say_mode(&f->expected, mode);
+	text_u64(&f->expected, owner);
+	if (!offline)
+		text_str(&f->expected, ", group 0");
+	say_mode(&f->found, p->mode);
+	text_u64(&f->found, p->uid);
+	text_str(&f->found, ", group ");
+	text_u64(&f->found, p->gid);
+}
+
 /* Two files of one id: check() finds the one in the wrong place by itself. */
 static void cross(const struct sighting *a, const struct sighting *b, struct report *r)
 {
@@ -276,6 +330,10 @@ static void cross(const struct sighting *a, const struct sighting *b, struct rep
 /* --- The format ------------------------------------------------------------------- */
 
 static const char *const default_roots[] = { "/var/spool/smtpd", NULL };
+static const char *const version_command[] = { "smtpd", "-h", NULL };
+static const char *const config_files[] = { "/etc/smtpd.conf", "/etc/mail/smtpd.conf",
+					    "/etc/smtpd/smtpd.conf", "/etc/opensmtpd/smtpd.conf",
+					    "/usr/local/etc/mail/smtpd.conf", NULL };
 
 const struct format fmt_opensmtpd = {
 	.name = "opensmtpd",
@@ -292,9 +350,15 @@ const struct format fmt_opensmtpd = {
 	.inode_in_name = false,
 	.chrooted = "smtpd",
 	.default_roots = default_roots,
+	.version_command = version_command,
+	.version_usage = true,
+	.config_files = config_files,
+	.directories = directories,
 	.stop_command = "systemctl stop opensmtpd",
 	.start_command = "systemctl start opensmtpd",
 	.wake_command = "systemctl restart opensmtpd",
+	.configure = os_configure,
+	.directory = directory,
 	.bid = bid,
 	.id_of = id_of,
 	.path_of = path_of,
@@ -303,6 +367,7 @@ const struct format fmt_opensmtpd = {
 	.check_scratch = sizeof(struct os_check),
 	.check = os_check,
 	.cross = cross,
+	.orphan = orphan,
 	.alone = alone,
 	.owns_directory = owns_directory,
 	.decode_scratch = sizeof(struct os_show),

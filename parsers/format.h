@@ -16,6 +16,7 @@
 #define PLACES_MAX 16       /* places of one format; a bit each in place.next */
 #define WINDOW_MAX (1u << 20) /* the largest window of a stream part */
 #define WHOLE_MAX (16u << 20) /* the largest part that is given whole */
+#define SITE_WORDS 1024     /* bytes for the names that a format keeps of a configuration */
 
 /* --- Places ------------------------------------------------------------- */
 
@@ -88,6 +89,13 @@ struct site {
 	uint32_t owner;         /* uid that owns the queue directories; UINT32_MAX unknown */
 	uint32_t version;       /* major << 16 | minor << 8 | patch, 0 unknown */
 	uint64_t record_limit;  /* the server's limit for a line or record, 0 unknown */
+	uint32_t group[PLACES_MAX]; /* gid of each place's directory; UINT32_MAX unknown */
+
+	/* What configure() made of the server's configuration; the format knows what it means. */
+	bool configured;
+	uint8_t storage;
+	uint16_t words_len;
+	uint8_t words[SITE_WORDS];
 };
 
 /* How a gzip stream (RFC 1952) ended. Only FRAME_SOUND and FRAME_MORE are whole. */
@@ -189,8 +197,18 @@ struct format {
 	const char *const *default_roots;   /* where this server's spool usually is; NULL ends */
 	const char *const *version_command; /* argv that prints the version; NULL ends */
 	const char *const *limit_command;   /* argv that prints record_limit */
+	bool version_usage;     /* the version command prints it on standard error, and fails */
+	const char *const *config_files;    /* where the configuration may be; NULL ends */
+	const char *const *directories;     /* that the server looks at when it starts; NULL ends */
 	const char *stop_command, *start_command; /* what the administrator types */
 	const char *wake_command; /* makes the server look at a restored message */
+
+	/* Fill in what the configuration says: configured, storage, words. NULL: nothing is read. */
+	void (*configure)(struct site *s, const uint8_t *bytes, size_t len);
+
+	/* Directory `index` of directories, on the host's own spool: a finding, or nothing. */
+	void (*directory)(unsigned index, const struct part *p, const struct site *s,
+			  struct report *r);
 
 	/* How surely a directory that holds these names is this server's spool:
 	 * bits of evidence, 0 = no. */

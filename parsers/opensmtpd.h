@@ -2,6 +2,7 @@
  * opensmtpd.h - what the files of the OpenSMTPD format share (see fmt_opensmtpd.c)
  *
  *	fmt_opensmtpd.c      the layout, the grammar, places and names, the format
+ *	opensmtpd_conf.c     what smtpd.conf says
  *	opensmtpd_line.c     lines, numbers, addresses as OpenSMTPD reads them
  *	opensmtpd_check.c    check(): envelopes, bodies, offline submissions
  *	opensmtpd_show.c     decode() and body()
@@ -34,7 +35,7 @@
 
 /* --- Grammar -------------------------------------------------------------- */
 
-enum os_place { OS_QUEUE, OS_OFFLINE, OS_PLACES };
+enum os_place { OS_QUEUE, OS_OFFLINE, OS_INCOMING, OS_TEMPORARY, OS_PLACES };
 
 /* Role 0 is the file that is looked at: an envelope, a body, a submission. The others are
  * only looked up, for an envelope: its body, and the place where its id belongs; and OS_UNPACKED is
@@ -137,6 +138,12 @@ bool os_flags(struct cur value, const char *words);
 /* All that is left of the cursor, as text. */
 void os_say(struct text *t, struct cur c);
 bool os_is(const struct cur *c, const char *word); /* case does not matter */
+
+/* --- The configuration ------------------------------------------------------- */
+
+/* Of a site: `storage` is an enum os_kind, `words` are the names of actions, each with a NUL. */
+void os_configure(struct site *s, const uint8_t *bytes, size_t len);
+bool os_is_action(const struct site *s, struct cur name);
 
 /* --- Kinds of files --------------------------------------------------------- */
 

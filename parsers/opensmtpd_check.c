@@ -283,6 +283,16 @@ static void check_agent(struct envelope *e)
 								"only in an envelope of type bounce");
 }
 
+/* The action of smtpd.conf that the envelope was queued for: is it still there? */
+static void check_dispatcher(struct envelope *e)
+{
+	const struct os_line *line = &e->line[OS_KEY_DISPATCHER];
+
+	if (e->m->site.configured && has(e, OS_KEY_DISPATCHER) && cur_left(&line->value) > 0 &&
+	    !os_is_action(&e->m->site, line->value))
+		note_value(e, F_OPENSMTPD_DISPATCHER, line, "an action of smtpd.conf");
+}
+
 static void check_times(struct envelope *e)
 {
 	int64_t now = e->m->site.now, ctime = e->number[OS_KEY_CTIME];
@@ -501,6 +511,25 @@ static bool check_frame(const struct message *m, struct report *r)
 	return true;
 }
 
+/* Is it kept in the way that smtpd.conf says? A plain body in a compressed queue is read, too. */
+static void check_storage(const struct message *m, struct report *r)
+{
+	static const char *const names[] = { "plain text", "compressed", "encrypted" };
+	unsigned kind = os_text(m) == OS_UNPACKED ? OS_GZIP : os_kind(&m->parts[OS_FILE]);
+	unsigned wanted = m->site.storage <= OS_CRYPT ? m->site.storage : OS_PLAIN;
+	bool body = !os_is_envelope(m);
+	struct finding *f;
+
+	if (!m->site.configured || kind == wanted || m->parts[OS_FILE].size == 0 ||
+	    (body && kind == OS_PLAIN && wanted == OS_GZIP))
+		return;
+	f = report_add(r, F_OPENSMTPD_STORAGE, OS_FILE, 0, 0);
+	if (body && wanted == OS_PLAIN)
+		f->impact = IMPACT_DAMAGED_DELIVERY;
+	text_str(&f->expected, names[wanted]);
+	text_str(&f->found, names[kind]);
+}
+
 static bool all_zero(struct cur c)
 {
 	while (cur_left(&c) > 0)
@@ -528,6 +557,7 @@ static void check_text(const struct message *m, struct report *r, unsigned part)
 	if (!e.broken && check_version(&e)) {
 		check_needed(&e);
 		check_agent(&e);
+		check_dispatcher(&e);
 	}
 	check_times(&e);
 	put_envelope(&e);
@@ -596,6 +626,7 @@ static enum step check_envelope(const struct message *m, struct report *r, struc
 	}
 	check_facts(m, r);
 	check_siblings(m, r);
+	check_storage(m, r);
 	if (too_large(m, r, OS_FILE) || (part == OS_UNPACKED && too_large(m, r, OS_UNPACKED)))
 		return STEP_DONE;
 	if (part == OS_UNPACKED && !check_frame(m, r))
@@ -651,6 +682,7 @@ static enum step body_start(struct os_check *k, const struct message *m, struct 
 		return STEP_WANT;
 	}
 	check_access(m, r);
+	check_storage(m, r);
 	if (part == OS_UNPACKED && (!check_frame(m, r) || p->frame == FRAME_LARGE))
 		return STEP_DONE;
 	if (p->size == 0) {
@@ -736,6 +768,22 @@ static enum step check_body(struct os_check *k, const struct message *m, struct 
 
 /* --- A submission ------------------------------------------------------------------------------ */
 
+/* What smtpd asks of a submission before it reads it. */
+static void check_submitter(const struct message *m, struct report *r)
+{
+	const struct part *p = &m->parts[OS_FILE];
+	uint32_t group = m->site.group[OS_OFFLINE];
+	struct finding *f;
+
+	if (p->nlink > 1)
+		report_add(r, F_OPENSMTPD_OFFLINE_LINKS, OS_FILE, 0, 0);
+	if (group == UINT32_MAX || p->gid == group)
+		return;
+	f = report_add(r, F_OPENSMTPD_OFFLINE_GROUP, OS_FILE, 0, 0);
+	text_u64(&f->expected, group);
+	text_u64(&f->found, p->gid);
+}
+
 /* The arguments of sendmail, separated by |, up to the first newline. */
 static enum step check_offline(struct os_check *k, const struct message *m, struct report *r,
 			       struct want *w)
@@ -747,8 +795,8 @@ static enum step check_offline(struct os_check *k, const struct message *m, stru
 		report_add(r, F_OPENSMTPD_OFFLINE_EMPTY, OS_FILE, 0, 0);
 		return STEP_DONE;
 	}
-	if (k->phase == 0 && p->nlink > 1)
-		report_add(r, F_OPENSMTPD_OFFLINE_LINKS, OS_FILE, 0, 0);
+	if (k->phase == 0)
+		check_submitter(m, r);
 	k->phase = 1;
 	/* k->zeros: bytes without a newline. */
 	if (k->zeros < p->off || k->zeros - p->off >= p->len) {

@@ -9,12 +9,14 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #define ASK_MS 2000
+#define ASK_FILE_MAX (256 << 10) /* bytes of a configuration */
 
 /* A program of root's in one of the system's directories, g_free, or NULL. */
 static char *program(const char *name)
@@ -33,7 +35,7 @@ static char *program(const char *name)
 	return NULL;
 }
 
-static pid_t spawn(const char *path, const char *const *argv, int out)
+static pid_t spawn(const char *path, const char *const *argv, int out, int number)
 {
 	static char path_word[] = "PATH=/usr/sbin:/usr/bin:/sbin:/bin", locale[] = "LC_ALL=C";
 	static char *environment[] = { path_word, locale, NULL };
@@ -42,8 +44,8 @@ static pid_t spawn(const char *path, const char *const *argv, int out)
 
 	posix_spawn_file_actions_init(&actions);
 	posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
-	posix_spawn_file_actions_adddup2(&actions, out, 1);
-	posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0);
+	posix_spawn_file_actions_adddup2(&actions, out, number);
+	posix_spawn_file_actions_addopen(&actions, 3 - number, "/dev/null", O_WRONLY, 0);
 	if (posix_spawn(&pid, path, &actions, NULL, (char *const *)(size_t)argv, environment) != 0)
 		pid = -1;
 	posix_spawn_file_actions_destroy(&actions);
@@ -74,7 +76,8 @@ static ssize_t read_until(int fd, char *buf, size_t cap)
 	return (ssize_t)done;
 }
 
-char *ask_command(const char *const *argv)
+/* The first line that the command prints on descriptor `number`. */
+static char *first_line(const char *const *argv, int number, bool may_fail)
 {
 	g_autofree char *path = program(argv[0]);
 	char line[256];
@@ -84,7 +87,7 @@ char *ask_command(const char *const *argv)
 
 	if (path == NULL || pipe2(fds, O_CLOEXEC) < 0)
 		return NULL;
-	pid = spawn(path, argv, fds[1]);
+	pid = spawn(path, argv, fds[1], number);
 	close(fds[1]);
 	if (pid > 0) {
 		n = read_until(fds[0], line, sizeof line - 1);
@@ -93,9 +96,47 @@ char *ask_command(const char *const *argv)
 		waitpid(pid, &status, 0);
 	}
 	close(fds[0]);
-	if (n <= 0 || status != 0)
+	if (n <= 0 || !WIFEXITED(status) || (WEXITSTATUS(status) != 0 && !may_fail))
 		return NULL;
 	line[n] = '\0';
 	line[strcspn(line, "\r\n")] = '\0';
 	return g_strdup(line);
+}
+
+char *ask_command(const char *const *argv)
+{
+	return first_line(argv, 1, false);
+}
+
+char *ask_usage(const char *const *argv)
+{
+	return first_line(argv, 2, true);
+}
+
+char *ask_file(const char *const *paths, size_t *len_r)
+{
+	const char *path = NULL;
+	char *text = NULL;
+	struct stat st;
+	int fd;
+
+	for (; *paths != NULL; paths++) {
+		if (access(*paths, F_OK) < 0)
+			continue;
+		if (path != NULL)
+			return NULL;
+		path = *paths;
+	}
+	fd = path != NULL ? open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY) : -1;
+	if (fd < 0)
+		return NULL;
+	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_uid == 0 &&
+	    (st.st_mode & (S_IWGRP | S_IWOTH)) == 0 && st.st_size <= ASK_FILE_MAX) {
+		text = g_malloc((gsize)st.st_size + 1);
+		if (read(fd, text, (size_t)st.st_size) != st.st_size)
+			g_clear_pointer(&text, g_free);
+	}
+	close(fd);
+	*len_r = text != NULL ? (size_t)st.st_size : 0;
+	return text;
 }

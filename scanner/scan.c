@@ -564,9 +564,33 @@ static void check_places(struct work *w)
 	}
 }
 
+/* Directories as the server wants them, on the host's own spool: a copy may look as it likes. */
+static void check_directories(struct work *w)
+{
+	const struct spool *spool = w->scan->spool;
+	const struct format *f = spool->format;
+
+	if (f->directory == NULL || !spool->of_host)
+		return;
+	for (unsigned i = 0; f->directories[i] != NULL; i++) {
+		struct report r;
+		struct stat st;
+
+		if (!stat_beneath(spool, f->directories[i], &st))
+			continue;
+		const struct part part = part_of(&st);
+
+		report_reset(&r);
+		f->directory(i, &part, &spool->site, &r);
+		if (r.count > 0)
+			about_spool(w, 0, f->directories[i], &r);
+	}
+}
+
 static void examine(struct work *w)
 {
 	check_places(w);
+	check_directories(w);
 	walk_messages(w);
 	if (!w->scan->cut_short) /* while the lanes are busy with the last messages */
 		walk_companions(w);

@@ -219,6 +219,26 @@ bool spool_set_version(struct spool *spool, const char *version)
 	return true;
 }
 
+/* "version: OpenSMTPD 6.8.0p2" as "6.8.0p2". */
+static char *version_told(const struct format *f)
+{
+	g_autofree char *line = f->version_usage ? ask_usage(f->version_command) :
+						   ask_command(f->version_command);
+	const char *digit = line != NULL ? strpbrk(line, "0123456789") : NULL;
+
+	return digit != NULL ? g_strdup(digit) : NULL;
+}
+
+static void configure(struct spool *spool)
+{
+	const struct format *f = spool->format;
+	size_t len = 0;
+	g_autofree char *text = f->configure != NULL ? ask_file(f->config_files, &len) : NULL;
+
+	if (text != NULL)
+		f->configure(&spool->site, (const uint8_t *)text, len);
+}
+
 /* The commands of the host speak for the host's own spool only, not for a copy. */
 static bool is_default_root(const struct spool *spool)
 {
@@ -238,17 +258,21 @@ static void site_learn(struct spool *spool)
 	struct statvfs vfs;
 
 	spool->site = (struct site){ .now = time(NULL), .owner = UINT32_MAX };
-	for (unsigned i = 0; i < f->nplaces && spool->site.owner == UINT32_MAX; i++) {
+	for (unsigned i = 0; i < f->nplaces; i++) {
+		bool there;
 		struct stat st;
 
-		if (f->places[i].kind == PLACE_QUEUE && fstatat(spool->root, f->places[i].name, &st,
-								AT_SYMLINK_NOFOLLOW) == 0)
+		there = fstatat(spool->root, f->places[i].name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+		spool->site.group[i] = there ? st.st_gid : UINT32_MAX;
+		if (there && f->places[i].kind == PLACE_QUEUE && spool->site.owner == UINT32_MAX)
 			spool->site.owner = st.st_uid;
 	}
-	if (is_default_root(spool)) {
+	spool->of_host = is_default_root(spool);
+	if (spool->of_host) {
 		g_autofree char *limit = f->limit_command ? ask_command(f->limit_command) : NULL;
 
-		spool->version = f->version_command ? ask_command(f->version_command) : NULL;
+		configure(spool);
+		spool->version = f->version_command ? version_told(f) : NULL;
 		spool->site.version = version_number(spool->version);
 		spool->site.record_limit = limit != NULL ? strtoull(limit, NULL, 10) : 0;
 	}

@@ -41,6 +41,8 @@ struct input {
 	uint32_t body_mode, home_mode; /* of the shared parts, 0 = not there */
 	int64_t mtime;
 	bool force;
+	const char *conf;       /* smtpd.conf; NULL = not known */
+	uint32_t gid;
 	enum frame frame;       /* else the bytes are what was unpacked from PACKED bytes */
 };
 
@@ -72,8 +74,11 @@ static void fill(struct message *m, const struct input *in)
 	m->id_len = strlen(in->id);
 	m->force = in->force;
 	m->site = (struct site){ .now = NOW, .owner = OWNER, .version = in->version };
+	if (in->conf != NULL)
+		fmt_opensmtpd.configure(&m->site, (const uint8_t *)in->conf, strlen(in->conf));
 	m->parts[OS_FILE] = (struct part){ .ino = 7, .size = in->size, .mtime = in->mtime,
-					   .mode = in->mode, .uid = in->uid, .nlink = in->nlink };
+					   .mode = in->mode, .uid = in->uid, .gid = in->gid,
+					   .nlink = in->nlink };
 	if (in->frame != FRAME_NONE) {
 		m->parts[OS_UNPACKED] = m->parts[OS_FILE];
 		m->parts[OS_UNPACKED].frame = (uint8_t)in->frame;
@@ -457,6 +462,9 @@ static void test_offline(void)
 	in.nlink = 2;
 	expect(&in, "offline-links suspect stranded");
 	in.nlink = 1;
+	in.gid = 5;
+	expect(&in, "offline-group suspect stranded");
+	in.gid = 0;
 	in.size = 10;
 	expect(&in, "offline-line suspect stranded");
 	in.window = 3;
@@ -466,6 +474,108 @@ static void test_offline(void)
 	in.size = 1;
 	in.bytes = (const uint8_t *)"\n";
 	expect(&in, NULL);
+}
+
+/* --- The configuration ------------------------------------------------------------------------ */
+
+/* The names of actions, in one line; NULL = nothing is known. */
+static void reads(const char *conf, const char *words, enum os_kind storage)
+{
+	struct site s = { 0 };
+	/* A block of its own size: one byte too many is seen. */
+	g_autofree uint8_t *copy = g_memdup2(conf, strlen(conf));
+
+	g_test_message("%s", conf);
+	fmt_opensmtpd.configure(&s, copy, strlen(conf));
+	g_assert_cmpint(s.configured, ==, words != NULL);
+	for (unsigned i = 0; i < s.words_len; i++)
+		if (s.words[i] == '\0')
+			s.words[i] = ' ';
+	if (words != NULL)
+		g_assert_cmpmem(s.words, s.words_len, words, strlen(words));
+	if (words != NULL)
+		g_assert_cmpint(s.storage, ==, storage);
+}
+
+static void test_configure(void)
+{
+	g_autoptr(GString) many = g_string_new("");
+	g_autoptr(GString) words = g_string_new("");
+
+	reads("", NULL, OS_PLAIN);
+	reads("listen on all\n", NULL, OS_PLAIN);
+	reads("action \"relay\" relay", "relay ", OS_PLAIN);
+	reads("action relay relay\naction 'l o' maildir\nmatch for any action nobody\n", "relay l o ", OS_PLAIN);
+	reads("# action x y\n  action a mda \"/bin/x\" # action b\n\taction c lmtp /x", "a c ", OS_PLAIN);
+	reads("table t { a = b,\n c = d }\naction \\\n  a relay \\\n action b\n", "a ", OS_PLAIN);
+	reads("queue compression\naction a relay\n", "a ", OS_GZIP);
+	reads("queue ttl 4d\nqueue encryption \"k\"\nqueue compression\naction a relay\n", "a ", OS_CRYPT);
+	reads("action a relay\n#queue compression\n", "a ", OS_PLAIN);
+	/* What might hide an action. */
+	reads("include \"/etc/more\"\naction a relay\n", NULL, OS_PLAIN);
+	reads("x = y\naction $x relay\naction a relay\n", NULL, OS_PLAIN);
+	reads("$x a relay\naction a relay\n", NULL, OS_PLAIN);
+	reads("action a mda \"x \\\" y\"\naction b relay\n", NULL, OS_PLAIN);
+	reads("action {\n", NULL, OS_PLAIN);
+	reads("action", NULL, OS_PLAIN);
+	/* As many as there is room for, and one more. */
+	for (unsigned i = 0; i < SITE_WORDS / 8; i++) {
+		g_string_append_printf(many, "action a%06u relay\n", i);
+		g_string_append_printf(words, "a%06u ", i);
+	}
+	reads(many->str, words->str, OS_PLAIN);
+	g_string_append(many, "action b relay\n");
+	reads(many->str, NULL, OS_PLAIN);
+}
+
+static void test_configured(void)
+{
+	struct input in = input_of(envelope, sizeof envelope - 1);
+
+	in.conf = "action relay relay\n";
+	expect(&in, NULL);
+	in.conf = "action Relay relay\naction relay2 relay\naction rela relay\n";
+	expect(&in, "dispatcher suspect stranded");
+	in.conf = "queue compression\naction relay relay\n";
+	expect(&in, "storage suspect stranded");
+	in.frame = FRAME_SOUND;
+	expect(&in, NULL);
+	in = body_of(body, sizeof body - 1);
+	in.conf = "queue compression\naction relay relay\n";
+	expect(&in, NULL); /* it is read all the same */
+	in.conf = "queue encryption\naction relay relay\n";
+	expect(&in, "storage suspect stranded");
+	in.frame = FRAME_SOUND;
+	in.conf = "action relay relay\n";
+	expect(&in, "storage " WRONG);
+}
+
+static void expect_directory(unsigned index, uint32_t mode, uint32_t uid, uint32_t gid, bool good)
+{
+	const struct part p = { .mode = 0040000 | mode, .uid = uid, .gid = gid };
+	const struct site s = { .owner = OWNER };
+	struct report r;
+
+	report_reset(&r);
+	fmt_opensmtpd.directory(index, &p, &s, &r);
+	g_assert_cmpuint(r.count, ==, good ? 0 : 1);
+}
+
+static void test_directories(void)
+{
+	const char *const *names = fmt_opensmtpd.directories;
+
+	for (unsigned i = 0; names[i] != NULL; i++) {
+		bool root = strcmp(names[i], ".") == 0, offline = strcmp(names[i], "offline") == 0;
+		uint32_t mode = root ? 0711 : offline ? 0770 : 0700, uid = root || offline ? 0 : OWNER;
+		uint32_t gid = offline ? 77 : 0;
+
+		expect_directory(i, mode, uid, gid, true);
+		expect_directory(i, mode | 01000, uid, gid, false);
+		expect_directory(i, mode ^ 04, uid, gid, false);
+		expect_directory(i, mode, uid + 1, gid, false);
+		expect_directory(i, mode, uid, gid + 1, offline);
+	}
 }
 
 /* --- Compressed ------------------------------------------------------------------------------ */
@@ -671,6 +781,9 @@ int main(int argc, char **argv)
 	g_test_add_func("/opensmtpd/facts", test_facts);
 	g_test_add_func("/opensmtpd/body", test_body);
 	g_test_add_func("/opensmtpd/offline", test_offline);
+	g_test_add_func("/opensmtpd/configure", test_configure);
+	g_test_add_func("/opensmtpd/configured", test_configured);
+	g_test_add_func("/opensmtpd/directories", test_directories);
 	g_test_add_func("/opensmtpd/compressed", test_compressed);
 	g_test_add_func("/opensmtpd/torture", test_torture);
 	g_test_add_func("/opensmtpd/rows", test_rows);
