@@ -1,7 +1,7 @@
 /*
  * fmt_opensmtpd.c - the queue of OpenSMTPD: layout, grammar, places and names
  *
- * Written from the sources of OpenSMTPD 6.4 to 7.8; tried on files of 6.8.0p2.
+ * Written from the sources of OpenSMTPD 6.4 to 7.8; tried on files of 6.8.0p2 and 7.6.0.
  *
  *	queue/a1/a1b2c3d4/message             the text, as received, lines end in LF
  *	queue/a1/a1b2c3d4/a1b2c3d4e5f60718    one envelope for each recipient still to do
@@ -38,12 +38,12 @@
 /* --- Grammar: the keys of an envelope --------------------------------------- */
 
 #define TIME_MAX INT64_MAX
-#define HOST OS_TEXT, OS_ANY_AGENT, OS_HOST_SMALL, OS_HOST_MAX, 0, NULL
-#define TEXT(agent, limit) OS_TEXT, (agent), (limit), (limit), 0, NULL
-#define LINE(agent) OS_TEXT, (agent), OS_LINE_SMALL, OS_LINE_MAX, 0, NULL
-#define NUMBER(agent, max) OS_NUMBER, (agent), 0, 0, (max), NULL
-#define ADDRESS OS_ADDRESS, OS_ANY_AGENT, OS_LINE_SMALL, OS_LINE_MAX, 0, NULL
-#define WORDS(value, agent, words) (value), (agent), 0, 0, 0, (words)
+#define HOST OS_TEXT, OS_ANY_AGENT, OS_HOST_SMALL, OS_HOST_MAX, 0, ""
+#define TEXT(agent, limit) OS_TEXT, (agent), (limit), (limit), 0, ""
+#define LINE(agent) OS_TEXT, (agent), OS_LINE_SMALL, OS_LINE_MAX, 0, ""
+#define NUMBER(agent, max) OS_NUMBER, (agent), 0, 0, (max), ""
+#define ADDRESS OS_ADDRESS, OS_ANY_AGENT, OS_LINE_SMALL, OS_LINE_MAX, 0, ""
+#define WORDS(value, agent, words) (value), (agent), 0, 0, 0, words
 
 const struct os_key os_keys[OS_KEYS] = {
 	[OS_KEY_VERSION] = { "version", NUMBER(OS_ANY_AGENT, 64), true },
@@ -51,7 +51,7 @@ const struct os_key os_keys[OS_KEYS] = {
 	[OS_KEY_TYPE] = { "type", WORDS(OS_WORD, OS_ANY_AGENT, "mda mta bounce"), false },
 	[OS_KEY_HELO] = { "helo", HOST, true },
 	[OS_KEY_HOSTNAME] = { "hostname", HOST, true },
-	[OS_KEY_SOCKADDR] = { "sockaddr", OS_SOCKADDR, OS_ANY_AGENT, 0, 0, 0, NULL, false },
+	[OS_KEY_SOCKADDR] = { "sockaddr", OS_SOCKADDR, OS_ANY_AGENT, 0, 0, 0, "", false },
 	[OS_KEY_SENDER] = { "sender", ADDRESS, false },
 	[OS_KEY_RCPT] = { "rcpt", ADDRESS, false },
 	[OS_KEY_DEST] = { "dest", ADDRESS, false },
@@ -69,7 +69,7 @@ const struct os_key os_keys[OS_KEYS] = {
 	{ "dsn-ret", WORDS(OS_WORD, OS_ANY_AGENT, "FULL HDRS"), false },
 	{ "dsn-envid", TEXT(OS_ANY_AGENT, 100), false },
 	/* An address up to 6.8, since then text of 500 bytes. */
-	{ "dsn-orcpt", OS_TEXT, OS_ANY_AGENT, OS_ADDRESS_PART, 2 * OS_ADDRESS_PART + 1, 0, NULL, false },
+	{ "dsn-orcpt", OS_TEXT, OS_ANY_AGENT, OS_ADDRESS_PART, 2 * OS_ADDRESS_PART + 1, 0, "", false },
 	{ "esc-class", NUMBER(OS_ANY_AGENT, 255), false },
 	{ "esc-code", NUMBER(OS_ANY_AGENT, 255), false },
 	{ "mda-exec", LINE(OS_MDA), false },
@@ -102,45 +102,44 @@ static const struct role roles[OS_ROLES] = {
 
 static const char body_name[] = "message";
 
-static int hex_value(char ch)
+static bool is_hex(char ch)
 {
-	if (ch >= '0' && ch <= '9')
-		return ch - '0';
-	if (ch >= 'a' && ch <= 'f')
-		return ch - 'a' + 10;
-	if (ch >= 'A' && ch <= 'F')
-		return ch - 'A' + 10;
-	return -1;
+	return (ch >= '0' && ch <= '9') || (ch >= 'a' && ch <= 'f') || (ch >= 'A' && ch <= 'F');
 }
 
 static bool all_hex(const char *s, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
-		if (hex_value(s[i]) < 0)
+		if (!is_hex(s[i]))
 			return false;
 	return true;
 }
 
+/* Copy hexadecimal digits in lower case. */
+static void put_digits(char *to, const char *from, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		to[i] = (char)(from[i] >= 'A' && from[i] <= 'F' ? from[i] + ('a' - 'A') : from[i]);
+}
+
 size_t os_home(const char *id, size_t id_len, unsigned role, char *buf, size_t cap)
 {
-	static const char digits[] = "0123456789abcdef";
 	/* queue/a1/a1b2c3d4/... */
-	const size_t dir = sizeof "queue/a1/" - 1;
+	const size_t bucket = sizeof "queue/" - 1, dir = bucket + 3, name = dir + OS_MSGID + 1;
 	bool envelope = id_len == OS_EVPID && role != OS_BODY;
-	const char *name = envelope ? id : body_name;
-	size_t n = envelope ? OS_EVPID : sizeof body_name - 1, len = dir + OS_MSGID + 1 + n;
+	size_t len = name + (envelope ? OS_EVPID : sizeof body_name - 1);
 
-	if (role == OS_UNPACKED || (id_len != OS_EVPID && (id_len != OS_MSGID || role != OS_FILE)) || !all_hex(id, id_len) ||
-	    len >= cap)
+	if (role == OS_UNPACKED || (id_len != OS_EVPID && (id_len != OS_MSGID || role != OS_FILE)) ||
+	    !all_hex(id, id_len) || len >= cap)
 		return 0;
-	memcpy(buf, "queue/", 6);
-	buf[dir - 1] = buf[dir + OS_MSGID] = '/';
-	for (size_t i = 0; i < OS_MSGID; i++)
-		buf[dir + i] = digits[hex_value(id[i])];
-	buf[dir - 3] = buf[dir];
-	buf[dir - 2] = buf[dir + 1];
-	for (size_t i = 0; i < n; i++)
-		buf[dir + OS_MSGID + 1 + i] = envelope ? digits[hex_value(name[i])] : name[i];
+	memcpy(buf, "queue/", bucket);
+	put_digits(buf + bucket, id, 2);
+	put_digits(buf + dir, id, OS_MSGID);
+	buf[dir - 1] = buf[name - 1] = '/';
+	if (envelope)
+		put_digits(buf + name, id, OS_EVPID);
+	else
+		memcpy(buf + name, body_name, sizeof body_name - 1);
 	buf[len] = '\0';
 	return len;
 }
@@ -285,8 +284,8 @@ static void orphan(unsigned place, unsigned role, const struct part *p, const st
 
 /* --- Directories that smtpd looks at ------------------------------------------------ */
 
-static const char *const directories[] = { ".", "queue", "incoming", "temporary", "purge",
-					   "offline", NULL };
+/* incoming/ and temporary/ it makes anew. */
+static const char *const directories[] = { ".", "queue", "purge", "offline", NULL };
 
 static void say_mode(struct text *t, uint32_t mode)
 {
@@ -298,10 +297,11 @@ static void say_mode(struct text *t, uint32_t mode)
 	text_str(t, ", owner ");
 }
 
-/* smtpd starts only with exactly these modes and owners. */
+/* smtpd starts only with exactly these modes and owners. (offline/ has to have the queue's group, whose
+ * number is not known here.) */
 static void directory(unsigned index, const struct part *p, const struct site *s, struct report *r)
 {
-	bool root = index == 0, offline = index == 5;
+	bool root = index == 0, offline = index == 3;
 	uint32_t mode = root ? 0711 : offline ? 0770 : 0700;
 	uint32_t owner = root || offline ? 0 : s->owner;
 	struct finding *f;
@@ -338,8 +338,8 @@ static const char *const config_files[] = { "/etc/smtpd.conf", "/etc/mail/smtpd.
 const struct format fmt_opensmtpd = {
 	.name = "opensmtpd",
 	.server = "OpenSMTPD",
-	.tested = "6.8",
-	.tested_version = VERSION(6, 8, 0),
+	.tested = "7.6",
+	.tested_version = VERSION(7, 6, 0),
 	.places = places,
 	.nplaces = OS_PLACES,
 	.roles = roles,

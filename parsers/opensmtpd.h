@@ -33,6 +33,8 @@
 #define OS_RETRY_ODD 1000      /* tries in the four days of a default queue: about 30 */
 #define OS_TAIL 4096u          /* window for the end of a body */
 
+#define OS_WORDS 48u           /* room for the words of one key */
+
 /* --- Grammar -------------------------------------------------------------- */
 
 enum os_place { OS_QUEUE, OS_OFFLINE, OS_INCOMING, OS_TEMPORARY, OS_PLACES };
@@ -77,7 +79,7 @@ struct os_key {
 	uint16_t limit;     /* OS_TEXT: longest value with glibc */
 	uint16_t limit_max; /* ... with any libc */
 	int64_t max;        /* OS_NUMBER */
-	const char *words;  /* OS_WORD, OS_FLAGS: separated by blanks */
+	char words[OS_WORDS]; /* OS_WORD, OS_FLAGS: separated by blanks */
 	bool needed;        /* an envelope without it is refused */
 };
 
@@ -132,8 +134,11 @@ enum os_ip { OS_IP_BAD, OS_IP_GOOD, OS_IP_OLD, OS_IP_SCOPE };
 enum os_ip os_sockaddr(struct cur value);
 
 /* Is the value one of the words? For OS_FLAGS: are all its parts? Case does not matter. */
-bool os_word(struct cur value, const char *words);
-bool os_flags(struct cur value, const char *words);
+bool os_word(struct cur value, const char words[OS_WORDS]);
+bool os_flags(struct cur value, const char words[OS_WORDS]);
+
+/* The same bytes, case and all? */
+bool os_same(struct cur a, struct cur b);
 
 /* All that is left of the cursor, as text. */
 void os_say(struct text *t, struct cur c);

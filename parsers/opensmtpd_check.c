@@ -172,13 +172,6 @@ static void bad_line(struct envelope *e, const struct os_line *line)
 		text_str(&f->expected, "key: value");
 }
 
-static bool same_bytes(struct cur a, struct cur b)
-{
-	size_t n = cur_left(&a);
-
-	return cur_left(&b) == n && memcmp(cur_view(&a, n), cur_view(&b, n), n) == 0;
-}
-
 static void remember(struct envelope *e, unsigned key, const struct os_line *line)
 {
 	e->seen |= 1u << key;
@@ -199,7 +192,7 @@ static void good_line(struct envelope *e, const struct os_line *line)
 			soften(f, SEV_SUSPECT);
 		return;
 	}
-	if (key == OS_KEY_VERSION && memcmp(cur_view(&line->key, 7), "version", 7) != 0) {
+	if (key == OS_KEY_VERSION && !os_same(line->key, cur_make((const uint8_t *)"version", 7, 0))) {
 		e->version_upper = true;
 		return;
 	}
@@ -207,7 +200,7 @@ static void good_line(struct envelope *e, const struct os_line *line)
 		f = note_value(e, F_OPENSMTPD_KEY_TWICE, line, "one line; another at byte ");
 		text_u64(&f->expected, e->line[key].off);
 		/* Spelled alike, the last line counts; otherwise all do. */
-		if (!same_bytes(line->key, e->line[key].key))
+		if (!os_same(line->key, e->line[key].key))
 			check_value(e, key, &e->line[key]);
 	}
 	remember(e, key, line);
@@ -366,7 +359,7 @@ static bool at_home(const struct message *m, char *home, size_t cap)
  * when there is one at home, too, both claim the same id, and the scheduler gives up. */
 static void check_place(const struct message *m, struct report *r)
 {
-	char home[64];
+	char home[64] = "";
 	bool twin;
 	struct finding *f;
 
@@ -416,7 +409,7 @@ static void check_facts(const struct message *m, struct report *r)
 static void check_siblings(const struct message *m, struct report *r)
 {
 	const struct part *body = &m->parts[OS_BODY];
-	char home[64];
+	char home[64] = "";
 	bool zero = true;
 
 	if (is_loose(m) || !at_home(m, home, sizeof home))
@@ -472,8 +465,8 @@ unsigned os_text(const struct message *m)
 }
 
 /* How the gzip stream around a text ended; false when smtpd does not read an envelope in it. A body it
- * unpacks with gzread(), which takes an early end for the end; bytes behind the stream are ignored in
- * both. */
+ * unpacks with gzread(), which takes an early end for the end and reads a second stream behind the
+ * first; other bytes there are ignored. */
 static bool check_frame(const struct message *m, struct report *r)
 {
 	const struct part *text = &m->parts[OS_UNPACKED];
@@ -486,6 +479,8 @@ static bool check_frame(const struct message *m, struct report *r)
 		return true;
 	case FRAME_MORE:
 		f = report_add(r, F_OPENSMTPD_GZIP_MORE, OS_FILE, at, size - at);
+		if (!os_is_envelope(m))
+			f->impact = IMPACT_DAMAGED_DELIVERY;
 		text_u64(&f->found, size - at);
 		text_str(&f->found, " bytes");
 		return true;
@@ -545,7 +540,7 @@ static void check_text(const struct message *m, struct report *r, unsigned part)
 	const struct part *p = &m->parts[part];
 	struct cur c = cur_make(p->bytes, p->len, p->off);
 	struct envelope e = { .m = m, .r = r, .part = part };
-	struct os_line line;
+	struct os_line line = { .len = 0 };
 
 	while (os_next(&c, &line)) {
 		if (line.state == OS_LINE_GOOD || line.state == OS_LINE_END_NUL)
@@ -569,7 +564,7 @@ static void read_rest(const struct message *m, struct report *r)
 	const struct part *p = &m->parts[OS_UNPACKED];
 	struct cur c = cur_make(p->bytes, p->len, p->off);
 	struct envelope e = { .m = m, .r = r, .part = OS_UNPACKED };
-	struct os_line line;
+	struct os_line line = { .len = 0 };
 
 	while (os_next(&c, &line)) {
 		unsigned key = os_find_key(&line.key);

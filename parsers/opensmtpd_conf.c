@@ -62,9 +62,7 @@ static enum token next(struct cur *c, struct cur *word_r)
 
 static bool is(struct cur word, const char *text)
 {
-	size_t n = strlen(text);
-
-	return cur_left(&word) == n && memcmp(cur_view(&word, n), text, n) == 0;
+	return os_same(word, cur_make((const uint8_t *)text, strlen(text), 0));
 }
 
 /* Keep the name of an action; false when it is not plain, or there is no room. */
@@ -116,16 +114,13 @@ void os_configure(struct site *s, const uint8_t *bytes, size_t len)
 bool os_is_action(const struct site *s, struct cur name)
 {
 	struct cur all = cur_make(s->words, s->words_len, 0);
-	size_t n = cur_left(&name);
 
 	while (cur_left(&all) > 0) {
-		size_t len = cur_find(&all, '\0');
+		size_t n = cur_find(&all, '\0');
 
-		if (len == n && memcmp(cur_view(&all, n), cur_view(&name, n), n) == 0)
+		if (os_same(cur_sub(&all, n), name))
 			return true;
-		cur_skip(&all, len + 1);
-		if (all.err != CUR_OK)
-			return false;
+		cur_skip(&all, 1);
 	}
 	return false;
 }

@@ -87,7 +87,7 @@ static enum step envelope_row(struct os_show *s, const struct part *p, struct ro
 			      struct want *w)
 {
 	struct cur c = cur_make(p->bytes, p->len, p->off);
-	struct os_line line;
+	struct os_line line = { .len = 0 };
 
 	if (p->size >= OS_ENVELOPE_MAX) {
 		new_row(row, 0, p->size, 1);

@@ -595,7 +595,7 @@ static void test_compressed(void)
 		expect(&in, says[i]);
 		in = body_of(body, sizeof body - 1);
 		in.frame = whole[i];
-		expect(&in, says[i]);
+		expect(&in, i == 1 ? "gzip-more " WRONG : says[i]);
 	}
 	in = input_of(envelope, sizeof envelope - 2);
 	in.frame = FRAME_SOUND;
