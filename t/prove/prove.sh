@@ -116,6 +116,7 @@ while read -r format parts; do
 done <<FORMATS
 postfix 1
 opensmtpd 4
+exim 3
 FORMATS
 compare
 echo "prove: $goals goals proved, $(wc -l <"$work/found") alarms ($(wc -l <"$work/listed") listed)"
