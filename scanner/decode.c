@@ -6,8 +6,6 @@
  * ended. zlib gets its memory from a fixed arena. What a stream may cost is bounded by
  * UNPACKED_MAX bytes of text, then it is given up as FRAME_LARGE.
  */
-#include "config.h"
-
 #include "decode.h"
 
 #include "bounds.h"
@@ -90,20 +88,18 @@ static size_t unpack(uint8_t *to, size_t cap)
 	d.z.next_out = to;
 	d.z.avail_out = (uInt)cap;
 	while (d.z.avail_out > 0 && d.frame == FRAME_NONE) {
-		uInt before;
-		int ret;
+		uInt before = d.z.avail_in;
+		int ret = inflate(&d.z, Z_NO_FLUSH);
 
-		if (d.z.avail_in == 0 && !feed()) {
-			end(FRAME_CUT, NULL);
-			break;
-		}
-		before = d.z.avail_in;
-		ret = inflate(&d.z, Z_NO_FLUSH);
 		d.in += before - d.z.avail_in;
-		if (ret == Z_STREAM_END)
+		if (ret == Z_STREAM_END) {
 			end(d.in < d.packed ? FRAME_MORE : FRAME_SOUND, NULL);
-		else if (ret != Z_OK)
+		} else if (ret == Z_BUF_ERROR) { /* all that was read is written, too */
+			if (!feed())
+				end(FRAME_CUT, NULL);
+		} else if (ret != Z_OK) {
 			end(FRAME_DAMAGED, d.z.msg);
+		}
 	}
 	d.out += cap - d.z.avail_out;
 	return cap - d.z.avail_out;
