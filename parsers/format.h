@@ -182,8 +182,10 @@ struct format {
 	const char *server;     /* "Postfix", for people */
 	const char *tested;     /* newest series whose files were tested: "3.7" */
 	uint32_t tested_version;/* the same as a number, patch 0 */
-	const struct place *places; /* in the order in which the server reads them at start */
+	const struct place *places; /* those that mail leaves before those it enters */
 	unsigned nplaces;
+	const uint8_t *start_order; /* all places in the order in which the server reads them at start;
+	                             * NULL = as above */
 	const struct role *roles;
 	unsigned nroles;        /* at most PARTS_MAX */
 	unsigned loose_place;   /* where a file that is explained on its own is taken to lie */

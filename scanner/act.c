@@ -12,6 +12,7 @@
 #include "beneath.h"
 #include "bounds.h"
 #include "log.h"
+#include "news.h"
 #include "output.h"
 #include "partpath.h"
 #include "serverlock.h"
@@ -159,6 +160,22 @@ enum q_outcome act_move(const struct spool *spool, struct q_store *store, struct
 	return done;
 }
 
+/* A run with a hard end begins no move after it, nor after it was told to stop. */
+static bool too_late(const struct scan *scan)
+{
+	gint64 until = scan->options->act_until;
+
+	return until != 0 && (scan_cancelled || g_get_monotonic_time() > until);
+}
+
+/* How long to wait for another run: where time is short, for a quarter of what is left. */
+static int lock_wait_ms(const struct scan *scan)
+{
+	gint64 left = scan->options->act_until - g_get_monotonic_time();
+
+	return scan->options->act_until == 0 ? LOCK_WAIT_MS : (int)CLAMP(left / 4000, 0, LOCK_WAIT_MS);
+}
+
 static void move_one(struct scan *scan, struct q_store *store, struct outcome *o)
 {
 	static const enum action actions[] = { [Q_MOVED] = ACTION_MOVED, [Q_CHANGED] = ACTION_REFUSED,
@@ -209,7 +226,7 @@ void act_recover(struct scan *scan)
 		return;
 	if (q_store_open(scan->options->store, false, &store, &err) < 0)
 		return; /* no store: nothing is in flight; a bad one is told when it is needed */
-	if (q_lock(root, LOCK_WAIT_MS, &err) < 0 ||
+	if (q_lock(root, lock_wait_ms(scan), &err) < 0 ||
 	    q_recover(store, scan->spool->path, note, scan, &err) < 0) {
 		note(scan, err.text);
 		scan->failed = true;
@@ -277,11 +294,12 @@ void act(struct scan *scan)
 	for (guint i = 0; i < scan->outcomes->len; i++)
 		planned |= ((struct outcome *)scan->outcomes->pdata[i])->action == ACTION_PLANNED;
 	if (!planned) {
-		act_idle(scan);
+		if (!scan->early)
+			act_idle(scan);
 		return;
 	}
 	if (q_store_open(scan->options->store, true, &store, &err) < 0 ||
-	    q_lock(root, LOCK_WAIT_MS, &err) < 0) {
+	    q_lock(root, lock_wait_ms(scan), &err) < 0) {
 		all_failed(scan, err.text);
 		q_store_close(store);
 		return;
@@ -289,11 +307,20 @@ void act(struct scan *scan)
 	for (guint i = 0; i < scan->outcomes->len; i++) {
 		struct outcome *o = scan->outcomes->pdata[i];
 
-		if (o->action == ACTION_PLANNED)
-			move_one(scan, store, o);
+		if (o->action != ACTION_PLANNED)
+			continue;
+		if (too_late(scan)) {
+			o->action = ACTION_REFUSED;
+			o->reason = g_strdup("the time was spent before it could be moved");
+			continue;
+		}
+		move_one(scan, store, o);
+		news_tell(scan, true);
 	}
-	drain(scan, store);
-	q_reserve(store); /* for the next run, which may find the disk full */
+	if (!scan->early) {
+		drain(scan, store);
+		q_reserve(store); /* for the next run, which may find the disk full */
+	}
 	q_unlock(root);
 	q_store_close(store);
 }

@@ -16,6 +16,7 @@ struct common {
 /* Each verb gets the words behind it, NULL-terminated, argv[0] being the verb, and
  * returns the exit status. */
 int command_scan(char **argv);
+int command_prestart(char **argv);
 int command_explain(char **argv);
 int command_quarantine(char **argv);
 int command_spools(char **argv);
@@ -25,6 +26,17 @@ int command_findings(char **argv);
  * an option (g_strfreev), argv[0] left out; on an error or --help it says so and exits. */
 char **command_options(char **argv, const char *summary, const GOptionEntry *own,
 		       struct common *common);
+
+/* Examine the spools `names` (none: those of this host) and report; the exit status. `zygote` of the
+ * options is filled in here. */
+int command_scan_spools(char **names, struct scan_options opt, const struct common *common);
+
+/* --max-move's value (NULL: not given) into the options; exits on a wrong one. */
+void command_max_move(const char *text, struct scan_options *o);
+
+/* Descriptors 0 to 2 that are closed would be given to the first thing we open, and the
+ * report written into it. What stands in for them takes no output. */
+void command_open_standard(void);
 
 /* Wrong words on the command line: a sentence on standard error; EXIT_USAGE. */
 int command_usage(const char *format, ...) G_GNUC_PRINTF(1, 2);

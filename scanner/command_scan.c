@@ -4,6 +4,7 @@
 #include "config.h"
 
 #include "command.h"
+#include "metrics.h"
 #include "output.h"
 #include "quarantine.h"
 #include "progress.h"
@@ -15,8 +16,8 @@
 #include <unistd.h>
 
 static struct {
-	gboolean none, fatal, corrupt, unattended;
-	char *quarantine, *budget, *max_move, *fail_on, *version;
+	gboolean none, fatal, corrupt, unattended, nagios;
+	char *quarantine, *budget, *max_move, *fail_on, *version, *metrics;
 } given;
 
 static const GOptionEntry entries[] = {
@@ -36,6 +37,10 @@ static const GOptionEntry entries[] = {
 	  "What sets exit bit 4 (corrupt)", "corrupt|suspect" },
 	{ "server-version", 0, 0, G_OPTION_ARG_STRING, &given.version,
 	  "The server's version, for a spool that is not this host's", "X.Y.Z" },
+	{ "metrics", 0, 0, G_OPTION_ARG_FILENAME, &given.metrics,
+	  "Write the figures for Prometheus' node exporter into this file", "FILE" },
+	{ "nagios", 0, 0, G_OPTION_ARG_NONE, &given.nagios,
+	  "One line and the exit status of a monitoring plugin", NULL },
 	G_OPTION_ENTRY_NULL
 };
 
@@ -55,6 +60,20 @@ static enum policy policy(void)
 	return given.corrupt ? MOVE_CORRUPT : given.fatal ? MOVE_FATAL : MOVE_NOTHING;
 }
 
+void command_max_move(const char *text, struct scan_options *o)
+{
+	guint64 n;
+
+	if (text == NULL)
+		return;
+	o->brake = strcmp(text, "none") != 0;
+	if (!o->brake)
+		return;
+	if (!g_ascii_string_to_unsigned(text, 10, 1, G_MAXUINT, &n, NULL))
+		exit(command_usage("--max-move %s: a number from 1, or none", text));
+	o->max_move = (unsigned)n;
+}
+
 static struct scan_options options(const struct common *common)
 {
 	struct scan_options o = { .policy = policy(), .brake = true, .all = common->all,
@@ -68,15 +87,7 @@ static struct scan_options options(const struct common *common)
 			exit(command_usage("--budget %s: a time such as 30s, 5m or 2h", given.budget));
 		o.deadline = g_get_monotonic_time() + budget;
 	}
-	if (given.max_move != NULL && strcmp(given.max_move, "none") == 0) {
-		o.brake = false;
-	} else if (given.max_move != NULL) {
-		guint64 n;
-
-		if (!g_ascii_string_to_unsigned(given.max_move, 10, 1, G_MAXUINT, &n, NULL))
-			exit(command_usage("--max-move %s: a number from 1, or none", given.max_move));
-		o.max_move = (unsigned)n;
-	}
+	command_max_move(given.max_move, &o);
 	if (given.fail_on != NULL && strcmp(given.fail_on, "suspect") == 0)
 		o.fail_on_suspect = true;
 	else if (given.fail_on != NULL && strcmp(given.fail_on, "corrupt") != 0)
@@ -157,20 +168,27 @@ static guint64 quarantined(const char *path)
 	return count;
 }
 
-int command_scan(char **argv)
+/* What was found is worth more than its figures: a failure is told, and changes no exit status. */
+static void write_metrics(const struct metrics *metrics, const struct totals *totals)
 {
-	struct common common;
-	g_auto(GStrv) names = command_options(argv, "[SPOOL...] - examine mail spools", entries,
-					      &common);
-	struct scan_options opt = options(&common);
-	const struct output *out = common.json ? &output_json : &output_text;
+	g_autofree char *error = NULL;
+
+	if (given.metrics != NULL && !metrics_write(metrics, totals, given.metrics, &error))
+		command_failed("--metrics %s: %s", given.metrics, error);
+}
+
+int command_scan_spools(char **names, struct scan_options opt, const struct common *common)
+{
+	const struct output *out = given.nagios ? &output_nagios :
+				   common->json ? &output_json : &output_text;
+	struct metrics *metrics = metrics_new();
 	struct totals totals = { .exit = 0 };
 	gint64 start = g_get_monotonic_time();
 	GPtrArray *spools;
 
-	output_text_options(isatty(STDOUT_FILENO) && getenv("NO_COLOR") == NULL, common.quiet,
-			    common.all);
-	if (common.json || common.quiet)
+	output_text_options(isatty(STDOUT_FILENO) && getenv("NO_COLOR") == NULL,
+			    common->quiet, common->all);
+	if (common->json || common->quiet || given.nagios)
 		progress_disable();
 	opt.zygote = command_zygote(); /* before any mail is read */
 	catch_signals();
@@ -180,6 +198,7 @@ int command_scan(char **argv)
 		struct scan *scan = scan_run(spools->pdata[i], &opt, out->passing, NULL);
 
 		out->scan(scan);
+		metrics_add(metrics, scan);
 		add_up(&totals, scan);
 		scan_free(scan);
 	}
@@ -187,9 +206,22 @@ int command_scan(char **argv)
 	totals.seconds = (double)(g_get_monotonic_time() - start) / G_USEC_PER_SEC;
 	if (scan_cancelled)
 		totals.exit |= EXIT_CANCELLED;
-	totals.quarantined = quarantined(common.store);
-	if (spools->len > 0 || common.json)
+	totals.quarantined = quarantined(common->store);
+	if (spools->len > 0 || common->json || given.nagios)
 		out->summary(&totals);
+	write_metrics(metrics, &totals);
+	metrics_free(metrics);
 	g_ptr_array_free(spools, TRUE);
-	return totals.exit;
+	return given.nagios ? nagios_status(totals.exit, &totals) : totals.exit;
+}
+
+int command_scan(char **argv)
+{
+	struct common common;
+	g_auto(GStrv) names = command_options(argv, "[SPOOL...] - examine mail spools", entries,
+					      &common);
+
+	if (given.nagios && common.json)
+		exit(command_usage("--nagios and --format json exclude each other"));
+	return command_scan_spools(names, options(&common), &common);
 }

@@ -15,6 +15,10 @@ struct log_action {
 
 void log_action(const struct log_action *a);
 
+/* One line of other news. `priority` of syslog(3); `text` is escaped here. Asks nobody's name, so that
+ * nothing is waited for at all. */
+void log_text(int priority, const char *text);
+
 /* Who acts, for logs and records (g_free): the user, and whom sudo names. */
 char *log_who(void);
 

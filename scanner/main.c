@@ -27,8 +27,9 @@ static const struct {
 	const char *summary;
 } verbs[] = {
 	{ "scan", command_scan, "examine mail spools, and move damaged messages if asked to" },
+	{ "prestart", command_prestart, "before a server starts: move what would stop it, in bounded time" },
 	{ "explain", command_explain, "annotated listing of one message, the damage marked" },
-	{ "quarantine", command_quarantine, "list, show, add, restore, verify, recover" },
+	{ "quarantine", command_quarantine, "list, show, restore, export ... what was moved" },
 	{ "spools", command_spools, "which spools are on this host" },
 	{ "findings", command_findings, "what each finding means and what to do" },
 };
@@ -159,9 +160,7 @@ static void help(FILE *to)
 	fprintf(to, "\n`spoolck VERB --help` shows the options; spoolck(1) tells it all.\n");
 }
 
-/* Descriptors 0 to 2 that are closed would be given to the first thing we open, and the
- * report written into it. What stands in for them takes no output. */
-static void open_standard(void)
+void command_open_standard(void)
 {
 	for (int fd = 0; fd <= 2; fd++)
 		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDONLY) != fd)
@@ -182,9 +181,14 @@ static int run(int argc, char **argv)
 		puts("spoolck " PACKAGE_VERSION);
 		return 0;
 	}
-	for (size_t i = 0; i < G_N_ELEMENTS(verbs); i++)
-		if (strcmp(argv[1], verbs[i].name) == 0)
-			return verbs[i].run(argv + 1);
+	for (size_t i = 0; i < G_N_ELEMENTS(verbs); i++) {
+		g_autofree char *name = g_strconcat("spoolck ", verbs[i].name, NULL);
+
+		if (strcmp(argv[1], verbs[i].name) != 0)
+			continue;
+		g_set_prgname(name); /* for --help */
+		return verbs[i].run(argv + 1);
+	}
 	return command_usage("%s: no such verb", argv[1]);
 }
 
@@ -192,7 +196,10 @@ int main(int argc, char **argv)
 {
 	int status;
 
-	open_standard();
+	/* A hook is never the reason that a service stays down, and hands its descriptors on as they are. */
+	if (argc > 1 && strcmp(argv[1], "prestart") == 0)
+		return command_prestart(argv + 1);
+	command_open_standard();
 	setlocale(LC_ALL, "");
 	/* Numbers are read and written in one way. */
 	setlocale(LC_NUMERIC, "C");

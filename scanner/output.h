@@ -1,9 +1,9 @@
 /*
  * output.h - what people and programs are told
  *
- * Two writers with one interface. Both escape every byte that came from a message or a
+ * Three writers with one interface. All escape every byte that came from a message or a
  * file name. The text writer speaks when a spool is done, worst first; the JSON
- * writer writes one object per line as soon as a fact is final.
+ * writer writes one object per line as soon as a fact is final; the Nagios writer prints one line.
  */
 #ifndef OUTPUT_H
 #define OUTPUT_H
@@ -32,7 +32,11 @@ struct output {
 	void (*summary)(const struct totals *totals);
 };
 
-extern const struct output output_text, output_json;
+extern const struct output output_text, output_json, output_nagios;
+
+/* The exit code that a monitoring plugin has for these exit bits: 0 OK, 1 WARNING, 2 CRITICAL,
+ * 3 UNKNOWN. */
+int nagios_status(int bits, const struct totals *t);
 
 /* Colour on a terminal; --quiet: silence unless there is something to say; --all. */
 void output_text_options(bool colour, bool quiet, bool all);

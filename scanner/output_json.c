@@ -2,7 +2,7 @@
  * output_json.c - JSON Lines
  *
  * Strings are bytes made UTF-8 by escape_json() (invertible); the fields are
- * those of spoolck(1), "JSON". Written with jansson, one object per line, flushed at the
+ * those of spoolck-json(5). Written with jansson, one object per line, flushed at the
  * end of each spool.
  */
 #include "config.h"
@@ -100,7 +100,7 @@ json_t *json_envelope(const struct outcome *o)
 
 static void line(json_t *j)
 {
-	json_dumpf(j, stdout, JSON_COMPACT | JSON_ENSURE_ASCII);
+	json_dumpf(j, stdout, JSON_COMPACT | JSON_ENSURE_ASCII | JSON_REAL_PRECISION(9));
 	putchar('\n');
 	json_decref(j);
 }

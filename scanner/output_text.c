@@ -95,6 +95,8 @@ char *unchecked_text(const struct outcome *o)
 		return g_strdup("no checking process could be started");
 	case UNCHECKED_READER:
 		return g_strdup("the reading process died or hangs in the file system");
+	case UNCHECKED_TIME:
+		return g_strdup("damaged at the first look; no time was left for the second");
 	}
 	return g_strdup("unknown");
 }

@@ -18,6 +18,7 @@
 #include "bounds.h"
 #include "lanes.h"
 #include "names.h"
+#include "news.h"
 #include "progress.h"
 #include "seen.h"
 #include "walk.h"
@@ -197,6 +198,7 @@ static void on_result(void *arg, const struct lane_job *job, const struct lane_r
 
 	w->done += res.status == LANE_JOB_DONE ? res.clean : 1;
 	progress_show(w->progress, w->done);
+	news_tell(w->scan, false);
 	if (res.status == LANE_REPORT && !wire_get_report(answer, res.answer_len, &w->report)) {
 		res.status = LANE_UNCHECKED;
 		res.why = UNCHECKED_GARBAGE;
@@ -516,7 +518,8 @@ static void let_it_go(const struct work *w)
 
 static void confirm(struct work *w)
 {
-	let_it_go(w);
+	if (!w->scan->cut_short)
+		let_it_go(w);
 	for (guint i = 0; i < w->confirm->len; i++) {
 		const struct outcome *o = w->confirm->pdata[i];
 		struct lane_job job = { .tag = i, .place = (uint8_t)o->place, .verb = VERB_CHECK,
@@ -528,6 +531,16 @@ static void confirm(struct work *w)
 		lanes_submit_one(w->lanes, job, dir, base + 1);
 	}
 	lanes_drain(w->lanes);
+	for (guint i = 0; i < w->confirm->len; i++) {
+		struct outcome *o = w->confirm->pdata[i];
+
+		if (o == NULL)
+			continue;
+		o->verdict = VERDICT_UNCHECKED; /* time was up */
+		o->why = UNCHECKED_TIME;
+		keep(w, o);
+	}
+	g_ptr_array_set_size(w->confirm, 0);
 }
 
 /* Worst first; what could not be checked before everything else. */
@@ -547,21 +560,80 @@ static gint by_rank(gconstpointer a, gconstpointer b)
 	return diff != 0 ? diff : strcmp(x->path, y->path);
 }
 
-/* Directories that have to be there. */
-static void check_places(struct work *w)
+/* A directory that has to be there. */
+static void check_place(struct work *w, unsigned p)
 {
-	const struct format *f = w->scan->spool->format;
+	const struct place *place = &w->scan->spool->format->places[p];
+	struct report r;
+	struct stat st;
 
-	for (unsigned p = 0; p < f->nplaces; p++) {
-		struct report r;
-		struct stat st;
+	if (!place->required || stat_beneath(w->scan->spool, place->name, &st))
+		return;
+	report_reset(&r);
+	report_add(&r, F_SPOOL_PLACE_MISSING, 0, 0, 0);
+	about_spool(w, p, place->name, &r);
+}
 
-		if (!f->places[p].required || stat_beneath(w->scan->spool, f->places[p].name, &st))
-			continue;
-		report_reset(&r);
-		report_add(&r, F_SPOOL_PLACE_MISSING, 0, 0, 0);
-		about_spool(w, p, f->places[p].name, &r);
+/* Act on what is known so far. */
+static void conclude(struct scan *scan)
+{
+	accepted_apply(scan);
+	decide(scan);
+	act(scan);
+}
+
+/* Have what was found confirmed, in the time that is left for acting. */
+static void confirm_in_time(struct work *w)
+{
+	lanes_until(w->lanes, w->scan->options->act_until);
+	confirm(w);
+	lanes_until(w->lanes, w->scan->options->deadline);
+}
+
+/* One place from end to end: nothing of the next one is touched before what was found here has been confirmed
+ * and, if it stops the server, moved. A place on a dead disk then keeps nobody from those before it. */
+static void examine_place(struct work *w, unsigned p)
+{
+	struct scan *scan = w->scan;
+	const struct walk_sink sink = { on_names, on_error, w };
+
+	check_place(w, p);
+	if (scan->spool->format->places[p].kind != PLACE_LOG)
+		walk_place(scan->spool, p, &sink);
+	scan->cut_short |= !lanes_drain(w->lanes) || scan_cancelled;
+	if (!scan->cut_short)
+		scan->reached |= (uint16_t)(1u << p);
+	confirm_in_time(w);
+	conclude(scan);
+	news_tell(scan, true);
+}
+
+static void examine_staged(struct work *w)
+{
+	struct scan *scan = w->scan;
+	const struct format *f = scan->spool->format;
+
+	scan->early = true;
+	for (unsigned i = 0; i < f->nplaces && !scan->cut_short; i++)
+		examine_place(w, f->start_order != NULL ? f->start_order[i] : i);
+	/* Mail that moved on to a place that was already behind us. */
+	if (!scan->cut_short && scan->spool->running != SERVER_STOPPED) {
+		walk_messages(w);
+		scan->cut_short |= !lanes_drain(w->lanes);
+		confirm_in_time(w);
 	}
+	scan->early = false;
+}
+
+/* What a run whose time was spent has not looked at. */
+static void note_cut(struct scan *scan)
+{
+	g_autofree char *rest = news_rest(scan->spool->format, scan->reached);
+
+	g_ptr_array_add(scan->notes, g_strdup_printf(
+		"Stopped before the end: %" G_GUINT64_FORMAT " messages were looked at%s%s.",
+		scan->tally.messages, scan->options->staged ? "; not, or not wholly: " : "",
+		scan->options->staged ? rest : ""));
 }
 
 /* Directories as the server wants them, on the host's own spool: a copy may look as it likes. */
@@ -589,8 +661,9 @@ static void check_directories(struct work *w)
 
 static void examine(struct work *w)
 {
-	check_places(w);
 	check_directories(w);
+	for (unsigned p = 0; p < w->scan->spool->format->nplaces; p++)
+		check_place(w, p);
 	walk_messages(w);
 	if (!w->scan->cut_short) /* while the lanes are busy with the last messages */
 		walk_companions(w);
@@ -600,6 +673,8 @@ static void examine(struct work *w)
 		walk_messages(w);
 		lanes_drain(w->lanes);
 	}
+	w->scan->cut_short |= !lanes_drain(w->lanes);
+	lanes_until(w->lanes, 0);
 	confirm(w);
 }
 
@@ -617,6 +692,7 @@ struct scan *scan_run(struct spool *spool, const struct scan_options *options,
 			       .outcomes = g_ptr_array_new_with_free_func(
 				       (GDestroyNotify)outcome_free),
 			       .notes = g_ptr_array_new_with_free_func(g_free) };
+	news_tell(scan, true);
 	act_recover(scan);
 	w->scan = scan;
 	w->passing = passing;
@@ -626,7 +702,11 @@ struct scan *scan_run(struct spool *spool, const struct scan_options *options,
 	w->lanes = lanes_open(&config, options->lanes, on_result, w, &error);
 	if (w->lanes != NULL) {
 		w->progress = progress_new(spool);
-		examine(w);
+		lanes_until(w->lanes, options->deadline);
+		if (options->staged)
+			examine_staged(w);
+		else
+			examine(w);
 		progress_free(w->progress);
 		lanes_close(w->lanes);
 	} else {
@@ -637,9 +717,9 @@ struct scan *scan_run(struct spool *spool, const struct scan_options *options,
 	seen_free(w->seen);
 	g_ptr_array_free(w->confirm, TRUE);
 	g_free(w);
-	accepted_apply(scan);
-	decide(scan);
-	act(scan);
+	conclude(scan);
+	if (scan->cut_short)
+		note_cut(scan);
 	g_ptr_array_sort(scan->outcomes, by_rank);
 	scan->seconds = (double)(g_get_monotonic_time() - start) / G_USEC_PER_SEC;
 	return scan;

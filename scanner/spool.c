@@ -353,19 +353,24 @@ void spool_close(struct spool *spool)
 	g_free(spool);
 }
 
+bool spool_is_at(const char *path, unsigned index)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	bool yes = fd >= 0 && detect(fd) == (int)index;
+
+	if (fd >= 0)
+		close(fd);
+	return yes;
+}
+
 char **spool_host(void)
 {
 	GPtrArray *found = g_ptr_array_new();
 
-	for (int i = 0; formats[i] != NULL; i++)
-		for (const char *const *p = formats[i]->default_roots; p != NULL && *p != NULL; p++) {
-			int fd = open(*p, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-			if (fd >= 0 && detect(fd) == i)
+	for (unsigned i = 0; formats[i] != NULL; i++)
+		for (const char *const *p = formats[i]->default_roots; p != NULL && *p != NULL; p++)
+			if (spool_is_at(*p, i))
 				g_ptr_array_add(found, g_strdup(*p));
-			if (fd >= 0)
-				close(fd);
-		}
 	g_ptr_array_add(found, NULL);
 	return (char **)g_ptr_array_free(found, FALSE);
 }

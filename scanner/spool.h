@@ -34,6 +34,9 @@ bool spool_set_version(struct spool *spool, const char *version);
 /* Look again whether the server runs: from its pid file and /proc/locks, taking no lock. */
 enum running spool_running(const struct spool *spool);
 
+/* Does a spool of formats[index] lie at `path`? */
+bool spool_is_at(const char *path, unsigned index);
+
 /* The spools of this host, by the formats' usual places: a vector of paths (g_strfreev). */
 char **spool_host(void);
 

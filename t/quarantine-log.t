@@ -70,6 +70,20 @@ for ([ 'accepted', 'accept', "$spool:$id" ], [ 'acceptance withdrawn', 'accept',
     like($lines[0] // '', qr/: $what id="\Q$id\E"/, $what);
 }
 
+# A hook says in the log what it could not do, and what it did.
+for ([ qr/<19>.*: prestart: \Q$spool\E: not everything could be examined/, '--store', "$spool/x/y", $spool ],
+    [ qr/<19>.*: spoolck: \/nonexistent: cannot open: /, '/nonexistent' ],
+    [ qr/<19>.*: spoolck: Unknown option --nonsense/, '--nonsense' ],
+    [ qr/<20>.*: prestart: \Q$spool\E: damaged messages were moved/, '--store', $store, $spool ])
+{
+    my ($what, @words) = @$_;
+    my $killer = killer($spool, 'incoming', text());
+    spoolck('prestart', @words);
+    @lines = logged();
+    like("@lines", $what, "prestart @words");
+    unlink "$spool/incoming/$killer";
+}
+
 # Nobody reads it, and it is full.
 my $two = damaged($spool, 'hold', text());
 socket my $filler, PF_UNIX, SOCK_DGRAM, 0 or die;
