@@ -234,25 +234,25 @@ enum step os_decode(void *scratch, const struct message *m, struct row *row, str
 	return step;
 }
 
-/* The message text of a body: all of it, in one run. An envelope has none, and of a packed file
- * there are no bytes to copy. */
+/* The message text of a body: all of it, in one run. An envelope has none. */
 enum step os_body(void *scratch, const struct message *m, struct run *run, struct want *w)
 {
 	struct os_show *s = scratch;
-	const struct part *p = &m->parts[OS_FILE];
+	unsigned part = os_text(m);
+	const struct part *p = &m->parts[part];
 	size_t head = p->size < 65 ? (size_t)p->size : 65;
 
-	if (p->size == 0 || os_text(m) != OS_FILE || s->phase == SHOW_DONE || m->place != OS_QUEUE || os_is_envelope(m))
+	if (p->size == 0 || s->phase == SHOW_DONE || m->place != OS_QUEUE || os_is_envelope(m))
 		return STEP_DONE;
-	if (p->off != 0 || p->len < head) {
+	if (part == OS_FILE && (p->off != 0 || p->len < head)) {
 		*w = (struct want){ OS_FILE, 0, p->size < WINDOW_MAX ? (size_t)p->size : WINDOW_MAX,
 				    head };
 		return STEP_WANT;
 	}
 	s->phase = SHOW_DONE;
-	if (os_kind(p) != OS_PLAIN)
+	if (part == OS_FILE && os_kind(p) != OS_PLAIN)
 		return STEP_DONE;
-	run->part = OS_FILE;
+	run->part = (uint8_t)part;
 	run->offset = 0;
 	run->length = p->size;
 	run->newline = false;

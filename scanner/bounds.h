@@ -28,6 +28,9 @@
  * need less than half of it. */
 #define ANSWER_MAX 16384
 
+/* Unpacked text travels in pieces of this size. */
+#define BYTES_MAX 8192
+
 /* A worker serves so many messages, then a fresh one takes its place: damage
  * that one message does to it does not last. */
 #define WORKER_MESSAGES 20000

@@ -181,6 +181,32 @@ static void decode(const struct lane_head *head, unsigned index)
 	wire_put_end(&w.wire, index);
 }
 
+/* A run of a part that no file holds goes as it is. */
+static void put_text(const struct work *work, const struct run *run)
+{
+	struct part *text = &w.message.parts[run->part];
+	uint64_t done = 0;
+
+	while (done < run->length) {
+		uint64_t at = run->offset + done, left = run->length - done;
+		struct want want = { run->part, at, left < WINDOW_MAX ? (size_t)left : WINDOW_MAX, 1 };
+		size_t n;
+
+		if (at < text->off || at - text->off >= text->len)
+			decode_window(&want, text);
+		if (at - text->off >= text->len)
+			return;
+		n = text->len - (size_t)(at - text->off);
+		n = n < BYTES_MAX ? n : BYTES_MAX;
+		n = n < left ? n : (size_t)left;
+		if (!wire_put_bytes(&w.wire, work->index, text->bytes + (at - text->off), n)) {
+			flush();
+			wire_put_bytes(&w.wire, work->index, text->bytes + (at - text->off), n);
+		}
+		done += n;
+	}
+}
+
 /* Where the text lies; a format without body() has none. */
 static void body(const struct lane_head *head, unsigned index)
 {
@@ -197,6 +223,8 @@ static void body(const struct lane_head *head, unsigned index)
 		step = format->body(w.scratch, &w.message, &run, &want);
 		if (step == STEP_WANT) {
 			move_window(&work, &want);
+		} else if (step == STEP_ROW && format->roles[run.part].unpacked) {
+			put_text(&work, &run);
 		} else if (step == STEP_ROW && !wire_put_run(&w.wire, index, &run)) {
 			flush();
 			wire_put_run(&w.wire, index, &run);
