@@ -85,7 +85,7 @@ const struct os_key os_keys[OS_KEYS] = {
 static const struct place places[OS_PLACES] = {
 	[OS_QUEUE] = { .name = "queue", .kind = PLACE_QUEUE, .lock = MOVE_STOPPED, .depth_max = 2 },
 	/* Read at start, by a child of its own for each file. */
-	[OS_OFFLINE] = { .name = "offline", .kind = PLACE_QUEUE, .lock = MOVE_STOPPED },
+	[OS_OFFLINE] = { .name = "offline", .kind = PLACE_QUEUE, .lock = MOVE_STOPPED, .group = true },
 	/* What smtpd was receiving when it died; it removes that when it starts. */
 	[OS_INCOMING] = { .name = "incoming", .kind = PLACE_HELD, .lock = MOVE_STOPPED },
 	[OS_TEMPORARY] = { .name = "temporary", .kind = PLACE_HELD, .lock = MOVE_STOPPED },

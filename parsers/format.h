@@ -40,6 +40,7 @@ struct place {
 	uint8_t depth_max;    /* levels of hash directories that may lie below */
 	bool hash_dir_one;    /* hash directories have one-character names */
 	bool required;        /* the server does not run without it */
+	bool group;           /* files in it have its group; site.group is wanted */
 };
 
 /* A part that a message can have. Roles are listed in the order in which they
@@ -89,7 +90,7 @@ struct site {
 	uint32_t owner;         /* uid that owns the queue directories; UINT32_MAX unknown */
 	uint32_t version;       /* major << 16 | minor << 8 | patch, 0 unknown */
 	uint64_t record_limit;  /* the server's limit for a line or record, 0 unknown */
-	uint32_t group[PLACES_MAX]; /* gid of each place's directory; UINT32_MAX unknown */
+	uint32_t group[PLACES_MAX]; /* gid of the directory of a place with `group`, else unknown: UINT32_MAX */
 
 	/* What configure() made of the server's configuration; the format knows what it means. */
 	bool configured;

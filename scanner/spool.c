@@ -259,12 +259,16 @@ static void site_learn(struct spool *spool)
 
 	spool->site = (struct site){ .now = time(NULL), .owner = UINT32_MAX };
 	for (unsigned i = 0; i < f->nplaces; i++) {
-		bool there;
+		bool ask = f->places[i].group ||
+			   (f->places[i].kind == PLACE_QUEUE && spool->site.owner == UINT32_MAX);
 		struct stat st;
 
-		there = fstatat(spool->root, f->places[i].name, &st, AT_SYMLINK_NOFOLLOW) == 0;
-		spool->site.group[i] = there ? st.st_gid : UINT32_MAX;
-		if (there && f->places[i].kind == PLACE_QUEUE && spool->site.owner == UINT32_MAX)
+		/* A place may lie on a disk that does not answer: none is touched for nothing. */
+		spool->site.group[i] = UINT32_MAX;
+		if (!ask || fstatat(spool->root, f->places[i].name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+			continue;
+		spool->site.group[i] = st.st_gid;
+		if (f->places[i].kind == PLACE_QUEUE && spool->site.owner == UINT32_MAX)
 			spool->site.owner = st.st_uid;
 	}
 	spool->of_host = is_default_root(spool);
