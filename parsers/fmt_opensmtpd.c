@@ -85,7 +85,7 @@ const struct os_key os_keys[OS_KEYS] = {
 static const struct place places[OS_PLACES] = {
 	[OS_QUEUE] = { .name = "queue", .kind = PLACE_QUEUE, .lock = MOVE_STOPPED, .depth_max = 2 },
 	/* Read at start, by a child of its own for each file. */
-	[OS_OFFLINE] = { .name = "offline", .kind = PLACE_QUEUE, .lock = MOVE_STOPPED, .group = true },
+	[OS_OFFLINE] = { .name = "offline", .kind = PLACE_QUEUE, .lock = MOVE_STOPPED },
 	/* What smtpd was receiving when it died; it removes that when it starts. */
 	[OS_INCOMING] = { .name = "incoming", .kind = PLACE_HELD, .lock = MOVE_STOPPED },
 	[OS_TEMPORARY] = { .name = "temporary", .kind = PLACE_HELD, .lock = MOVE_STOPPED },
@@ -345,6 +345,7 @@ const struct format fmt_opensmtpd = {
 	.roles = roles,
 	.nroles = OS_ROLES,
 	.loose_place = OS_QUEUE,
+	.groups = 1u << OS_OFFLINE,
 	/* smtpd checks six directories by name and looks at no other. */
 	.hidden = "spoolck",
 	.inode_in_name = false,

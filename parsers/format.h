@@ -40,7 +40,6 @@ struct place {
 	uint8_t depth_max;    /* levels of hash directories that may lie below */
 	bool hash_dir_one;    /* hash directories have one-character names */
 	bool required;        /* the server does not run without it */
-	bool group;           /* files in it have its group; site.group is wanted */
 };
 
 /* A part that a message can have. Roles are listed in the order in which they
@@ -90,7 +89,7 @@ struct site {
 	uint32_t owner;         /* uid that owns the queue directories; UINT32_MAX unknown */
 	uint32_t version;       /* major << 16 | minor << 8 | patch, 0 unknown */
 	uint64_t record_limit;  /* the server's limit for a line or record, 0 unknown */
-	uint32_t group[PLACES_MAX]; /* gid of the directory of a place with `group`, else unknown: UINT32_MAX */
+	uint32_t group[PLACES_MAX]; /* gid of the directory, of the places in `groups`; else UINT32_MAX */
 
 	/* What configure() made of the server's configuration; the format knows what it means. */
 	bool configured;
@@ -150,6 +149,22 @@ struct want {
 	size_t need;            /* 1..len: with this many it gets on already */
 };
 
+/* Bytes of a row that are somebody's, and how they are masked before a stranger sees the file, each by as many. */
+enum personal_kind {
+	PERSONAL_LETTERS, /* a number should be here: all letters become one */
+	PERSONAL_TEXT,    /* ... and all digits, too */
+	PERSONAL_ADDRESS, /* ... but equal ones stay equal, and their byte order stays */
+	PERSONAL_OPAQUE,  /* compressed or encrypted: every byte, whatever it is */
+	PERSONAL_KINDS
+};
+
+struct personal {
+	uint64_t offset, length; /* in the row's part */
+	uint8_t kind;            /* enum personal_kind */
+};
+
+#define ROW_PERSONAL 3
+
 /* One line of the annotated listing. */
 struct row {
 	uint8_t part;
@@ -159,7 +174,28 @@ struct row {
 	uint8_t depth;           /* nesting, for indentation: 0 = top */
 	struct text kind;        /* "recipient", "pointer", "text" */
 	struct text detail;      /* decoded value or first bytes of the data */
+
+	/* For `quarantine export --redact`. told: all other bytes of the row are the server's own, and stay. A
+	 * row that does not tell, and what no row covers, is masked as text. */
+	bool told;
+	uint8_t npersonal;
+	struct personal personal[ROW_PERSONAL];
 };
+
+/* Add to a row; one too many has no room, and the row does not tell any more. */
+static inline void row_personal(struct row *row, uint64_t offset, uint64_t length, enum personal_kind kind)
+{
+	if (row->npersonal >= ROW_PERSONAL) {
+		row->npersonal = 0;
+		row->told = false;
+		return;
+	}
+	row->personal[row->npersonal].offset = offset;
+	row->personal[row->npersonal].length = length;
+	row->personal[row->npersonal].kind = (uint8_t)kind;
+	row->npersonal++;
+	row->told = true;
+}
 
 /* One run of message text: bytes of a part, then possibly a line end that the
  * file does not hold. */
@@ -191,6 +227,7 @@ struct format {
 	unsigned nroles;        /* at most PARTS_MAX */
 	unsigned loose_place;   /* where a file that is explained on its own is taken to lie */
 	struct lock lock;       /* for places with MOVE_LOCKED */
+	uint16_t groups;        /* bit per place: files in it have its group, site.group is wanted */
 	const char *hidden;     /* directory below the root where the server never looks, for the lodge */
 	bool inode_in_name;     /* a restored copy has to be the same inode */
 

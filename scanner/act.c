@@ -11,6 +11,7 @@
 
 #include "beneath.h"
 #include "bounds.h"
+#include "escape.h"
 #include "log.h"
 #include "news.h"
 #include "output.h"
@@ -216,6 +217,14 @@ static void note(void *arg, const char *line)
 	g_ptr_array_add(scan->notes, g_strdup(line));
 }
 
+static void recovered(void *arg, const char *line)
+{
+	struct scan *scan = arg;
+
+	note(scan, line);
+	log_recovered(scan->spool->path, line);
+}
+
 void act_recover(struct scan *scan)
 {
 	struct q_error err = { "" };
@@ -227,7 +236,7 @@ void act_recover(struct scan *scan)
 	if (q_store_open(scan->options->store, false, &store, &err) < 0)
 		return; /* no store: nothing is in flight; a bad one is told when it is needed */
 	if (q_lock(root, lock_wait_ms(scan), &err) < 0 ||
-	    q_recover(store, scan->spool->path, note, scan, &err) < 0) {
+	    q_recover(store, scan->spool->path, recovered, scan, &err) < 0) {
 		note(scan, err.text);
 		scan->failed = true;
 	}
@@ -235,16 +244,38 @@ void act_recover(struct scan *scan)
 	q_store_close(store);
 }
 
-static bool has_inode_in_name(struct q_store *store, const char *entry)
+static void log_drained(const struct spool *spool, const char *entry, const json_t *manifest)
 {
-	json_t *manifest;
-	bool yes = true;
+	const json_t *part = json_array_get(json_object_get(manifest, "parts"), 0);
+	const char *text = json_string_value(json_object_get(manifest, "id"));
+	size_t len;
+	g_autofree char *id = text != NULL ? escape_undo(text, &len) : NULL;
+	g_autofree char *lodge = g_strjoin("/", spool->format->hidden, entry, NULL);
 
-	if (q_manifest(store, entry, &manifest, NULL) == 0) {
-		yes = json_is_true(json_object_get(manifest, "inode_in_name"));
-		json_decref(manifest);
-	}
-	return yes;
+	log_action(&(struct log_action){
+		.verb = "copied into the store", .id = id,
+		.spool = spool->path, .from = lodge, .to = entry,
+		.digest = json_string_value(json_object_get(part, "sha256")),
+	});
+}
+
+/* One entry; a message whose name contains its inode stays where it is, and that is nothing to note. */
+static void drain_one(struct scan *scan, struct q_store *store, const char *entry)
+{
+	const struct spool *s = scan->spool;
+	struct q_error err = { "" };
+	json_t *manifest;
+
+	if (q_manifest(store, entry, &manifest, NULL) < 0)
+		return;
+	if (json_is_true(json_object_get(manifest, "inode_in_name")))
+		;
+	else if (q_drain(store, entry, s->root, &err) == Q_MOVED)
+		log_drained(s, entry, manifest);
+	else
+		g_ptr_array_add(scan->notes, g_strdup_printf("%s stays in %s/%s: %s.", entry, s->path,
+							     s->format->hidden, err.text));
+	json_decref(manifest);
 }
 
 /* The second half of a move, when the store is on another file system: what lodges in the spool is
@@ -261,11 +292,7 @@ static void drain(struct scan *scan, struct q_store *store)
 	for (char **name = names; *name != NULL && !scan_cancelled; name++) {
 		if (scan->options->deadline != 0 && g_get_monotonic_time() > scan->options->deadline)
 			return;
-		if (has_inode_in_name(store, *name))
-			continue;
-		if (q_drain(store, *name, s->root, &err) != Q_MOVED)
-			g_ptr_array_add(scan->notes, g_strdup_printf(
-				"%s stays in %s/%s: %s.", *name, s->path, s->format->hidden, err.text));
+		drain_one(scan, store, *name);
 	}
 }
 
@@ -304,6 +331,8 @@ void act(struct scan *scan)
 		q_store_close(store);
 		return;
 	}
+	if (scan->options->retention != NULL)
+		retention_limit(scan->options->retention, store);
 	for (guint i = 0; i < scan->outcomes->len; i++) {
 		struct outcome *o = scan->outcomes->pdata[i];
 
@@ -319,7 +348,7 @@ void act(struct scan *scan)
 	}
 	if (!scan->early) {
 		drain(scan, store);
-		q_reserve(store); /* for the next run, which may find the disk full */
+		q_reserve(store, root, scan->spool->format->hidden); /* for the next run, which may find the disk full */
 	}
 	q_unlock(root);
 	q_store_close(store);

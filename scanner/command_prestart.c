@@ -14,7 +14,9 @@
 #include "escape.h"
 #include "log.h"
 #include "news.h"
+#include "spools.h"
 #include "supervise.h"
+#include "units.h"
 
 #include <errno.h>
 #include <locale.h>
@@ -31,14 +33,14 @@
 #define ACT_MOST (5 * G_USEC_PER_SEC) /* ... but no more than this */
 
 static struct {
-	char *budget, *max_move;
+	char *budget;
 	gboolean strict;
 } given;
 
 static const GOptionEntry entries[] = {
 	{ "budget", 0, 0, G_OPTION_ARG_STRING, &given.budget, "Return after this time (30s)", "TIME" },
 	{ "strict", 0, 0, G_OPTION_ARG_NONE, &given.strict, "Exit status as of scan (else always 0)", NULL },
-	{ "max-move", 0, 0, G_OPTION_ARG_STRING, &given.max_move,
+	{ "max-move", 0, 0, G_OPTION_ARG_CALLBACK, (gpointer)(guintptr)command_set,
 	  "Move at most N messages; none: without any brake", "N|none" },
 	G_OPTION_ENTRY_NULL
 };
@@ -57,6 +59,7 @@ struct target {
 	const struct prestart *prestart;
 	char *name;           /* as given, or TYPE:PATH */
 	bool host;            /* a usual place of this host: perhaps there is none */
+	bool configured;      /* perhaps not mounted */
 	struct news news;
 	size_t partial;       /* bytes of `raw` */
 	uint8_t raw[sizeof(struct news)];
@@ -79,14 +82,13 @@ static char **parse(const struct prestart *p, struct common *common, struct scan
 	gint64 left = p->watch.deadline - g_get_monotonic_time();
 	gint64 act = MIN(p->budget / ACT_SHARE, ACT_MOST);
 
-	if (given.budget != NULL && command_duration(given.budget) <= 0)
+	if (given.budget != NULL && units_time(given.budget) <= 0)
 		exit(command_usage("--budget %s: a time such as 30s, 5m or 2h", given.budget));
-	*opt = (struct scan_options){ .policy = MOVE_FATAL, .unattended = true, .brake = true,
-				      .staged = true, .all = common->all, .lanes = common->jobs,
-				      .store = common->store,
-				      .deadline = p->watch.deadline - MIN(act, left),
-				      .act_until = p->watch.deadline - MIN(act / 4, left) };
-	command_max_move(given.max_move, opt);
+	*opt = command_scan_options(common);
+	opt->policy = MOVE_FATAL;
+	opt->unattended = opt->staged = true;
+	opt->deadline = p->watch.deadline - MIN(act, left);
+	opt->act_until = p->watch.deadline - MIN(act / 4, left);
 	common->quiet = !common->all;
 	return names;
 }
@@ -99,7 +101,34 @@ static void plan_word(int fd, char kind, const char *word)
 		exit(command_failed("cannot tell the supervisor: %s", g_strerror(errno)));
 }
 
-/* Which spools are meant: "!" first, then each with a '=' (named) or '?' (perhaps on this host). */
+/* The directory of a format that a section of the configuration speaks of comes with that section. */
+static bool is_configured(const struct settings *settings, const char *path)
+{
+	for (guint i = 0; i < settings->spools->len; i++) {
+		const struct spool_settings *s = settings->spools->pdata[i];
+		g_autofree char *plain = g_canonicalize_filename(s->path, "/");
+
+		if (strcmp(plain, path) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void plan_host(int news, const struct settings *settings)
+{
+	for (guint i = 0; i < settings->spools->len; i++)
+		plan_word(news, '+', ((const struct spool_settings *)settings->spools->pdata[i])->name);
+	for (unsigned i = 0; settings->discover && formats[i] != NULL; i++)
+		for (const char *const *root = formats[i]->default_roots; root != NULL && *root != NULL; root++) {
+			g_autofree char *name = g_strdup_printf("%s:%s", formats[i]->name, *root);
+
+			if (!is_configured(settings, *root))
+				plan_word(news, '?', name);
+		}
+}
+
+/* Which spools are meant: "!" first, then each with a '=' (named), '+' (of the configuration) or '?' (perhaps on
+ * this host). */
 static int plan(void *arg, int news)
 {
 	const struct prestart *p = arg;
@@ -110,12 +139,8 @@ static int plan(void *arg, int news)
 	plan_word(news, '!', "");
 	for (char **name = names; *name != NULL; name++)
 		plan_word(news, '=', *name);
-	for (unsigned i = 0; *names == NULL && formats[i] != NULL; i++)
-		for (const char *const *root = formats[i]->default_roots; root != NULL && *root != NULL; root++) {
-			g_autofree char *name = g_strdup_printf("%s:%s", formats[i]->name, *root);
-
-			plan_word(news, '?', name);
-		}
+	if (*names == NULL)
+		plan_host(news, common.settings);
 	return closing(0);
 }
 
@@ -135,6 +160,8 @@ static int examine(void *arg, int news)
 		if (index < 0 || !spool_is_at(path, (unsigned)index))
 			return closing(0);
 	}
+	if (t->configured && spools_is_away(common.settings, t->name))
+		return closing(0);
 	news_to(news);
 	return closing(command_scan_spools(names, opt, &common));
 }
@@ -249,8 +276,9 @@ static GPtrArray *targets(const struct prestart *p)
 	while (s < end && memchr(s, '\0', (size_t)(end - s)) != NULL) {
 		struct target *t = g_new0(struct target, 1);
 
-		*t = (struct target){ .prestart = p, .name = g_strdup(s + 1), .host = *s == '?' };
-		if (*s == '=' || *s == '?')
+		*t = (struct target){ .prestart = p, .name = g_strdup(s + 1), .host = *s == '?',
+				       .configured = *s == '+' };
+		if (*s == '=' || *s == '+' || *s == '?')
 			g_ptr_array_add(found, t);
 		s += strlen(s) + 1;
 	}
@@ -306,9 +334,9 @@ static void look_ahead(struct prestart *p)
 
 		p->strict |= strcmp(*word, "--strict") == 0;
 		if (g_str_has_prefix(*word, "--budget="))
-			budget = command_duration(*word + strlen("--budget="));
+			budget = units_time(*word + strlen("--budget="));
 		else if (strcmp(*word, "--budget") == 0 && word[1] != NULL)
-			budget = command_duration(word[1]);
+			budget = units_time(word[1]);
 		if (budget > 0)
 			p->budget = budget;
 	}

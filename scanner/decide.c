@@ -32,7 +32,8 @@ static const char *forbidden(const struct scan *scan)
 	const struct spool *s = scan->spool;
 
 	if (s->network)
-		return "the spool is on a network file system, where another host may use it";
+		return "the spool is on a network file system, where another host may use it; if none does, say "
+		       "exclusive=yes in spoolck.conf(5)";
 	if (scan->cut_short && (!scan->options->staged || scan_cancelled))
 		return "the scan was cut short";
 	if (scan->options->unattended && s->site.version >> 8 > s->format->tested_version >> 8)

@@ -23,6 +23,20 @@
 
 #define LOG_LINE_MAX 2000 /* what every syslog daemon takes */
 
+const char *const log_facilities[] = { "mail", "daemon", "user", "authpriv", "local0", "local1",
+				       "local2", "local3", "local4", "local5", "local6", "local7",
+				       "none", NULL };
+static const int codes[] = { LOG_MAIL, LOG_DAEMON, LOG_USER, LOG_AUTHPRIV, LOG_LOCAL0, LOG_LOCAL1,
+			     LOG_LOCAL2, LOG_LOCAL3, LOG_LOCAL4, LOG_LOCAL5, LOG_LOCAL6,
+			     LOG_LOCAL7, -1 };
+G_STATIC_ASSERT(G_N_ELEMENTS(codes) + 1 == G_N_ELEMENTS(log_facilities));
+static int facility = LOG_MAIL;
+
+void log_use(unsigned index)
+{
+	facility = index < G_N_ELEMENTS(codes) ? codes[index] : LOG_MAIL;
+}
+
 char *log_who(void)
 {
 	const char *sudo = g_getenv("SUDO_USER");
@@ -50,8 +64,7 @@ static void append(GString *line, const char *key, const char *value)
 static void send_line(const char *line)
 {
 	struct sockaddr_un to = { .sun_family = AF_UNIX, .sun_path = "/dev/log" };
-
-	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int fd = facility >= 0 ? socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0) : -1;
 
 	if (fd < 0)
 		return;
@@ -75,7 +88,7 @@ static GString *begin(int priority)
 
 	if (localtime_r(&now, &tm) != NULL)
 		strftime(stamp, sizeof stamp, "%b %e %H:%M:%S", &tm);
-	g_string_append_printf(line, "<%d>%s spoolck[%ld]: ", LOG_MAIL | priority, stamp,
+	g_string_append_printf(line, "<%d>%s spoolck[%ld]: ", facility | priority, stamp,
 			       (long)getpid());
 	return line;
 }
@@ -111,4 +124,10 @@ void log_action(const struct log_action *a)
 	append(line, "who", who);
 	append(line, "reason", a->reason);
 	finish(line);
+}
+
+void log_recovered(const char *spool, const char *line)
+{
+	log_action(&(struct log_action){ .verb = "interrupted transaction", .spool = spool,
+					 .reason = line });
 }

@@ -17,6 +17,7 @@ struct totals {
 	double seconds;
 	int exit;
 	unsigned spools;
+	guint64 purged;      /* entries that retention removed */
 	guint64 quarantined; /* entries in the store that are not marked as kept */
 };
 
@@ -32,7 +33,15 @@ struct output {
 	void (*summary)(const struct totals *totals);
 };
 
-extern const struct output output_text, output_json, output_nagios;
+extern const struct output output_text, output_json, output_nagios, output_state;
+
+/* output_state: what was told is remembered in the file `path`; told again after `remind` seconds (0 = never).
+ * `suspect`: suspect messages and foreign files, too. False with *error_r (g_free) when there is a file that cannot be
+ * used: all counts as new then, and the file is left as it is. */
+bool output_state_begin(const char *path, gint64 remind, bool suspect, char **error_r);
+
+/* Write the file (temp + rename), if it could be used. False with *error_r. */
+bool output_state_end(char **error_r);
 
 /* The exit code that a monitoring plugin has for these exit bits: 0 OK, 1 WARNING, 2 CRITICAL,
  * 3 UNKNOWN. */

@@ -105,14 +105,27 @@ static void line(json_t *j)
 	json_decref(j);
 }
 
+static json_t *json_strings(char **strings)
+{
+	json_t *array = json_array();
+
+	for (; *strings != NULL; strings++)
+		json_array_append_new(array, json_cstring(*strings));
+	return array;
+}
+
 static void start(struct spool *const *spools, unsigned count)
 {
 	json_t *array = json_array();
 
-	for (unsigned i = 0; i < count; i++)
-		json_array_append_new(array, json_pack("{s:o,s:s}", "path",
-						       json_cstring(spools[i]->path), "format",
-						       spools[i]->format->name));
+	for (unsigned i = 0; i < count; i++) {
+		json_t *spool = json_pack("{s:o,s:s}", "path", json_cstring(spools[i]->path), "format",
+					  spools[i]->format->name);
+
+		if (spools[i]->exclude != NULL && *spools[i]->exclude != NULL)
+			json_object_set_new(spool, "excluded", json_strings(spools[i]->exclude));
+		json_array_append_new(array, spool);
+	}
 	line(json_pack("{s:s,s:i,s:s,s:o}", "event", "start", "schema", 1, "version",
 		       PACKAGE_VERSION, "spools", array));
 }
@@ -175,6 +188,7 @@ static void summary(const struct totals *t)
 	for (unsigned v = 0; v < VERDICT_COUNT; v++)
 		json_object_set_new(j, verdict_name(v), json_u64(t->tally.verdicts[v]));
 	json_object_set_new(j, "moved", json_u64(t->tally.moved));
+	json_object_set_new(j, "purged", json_u64(t->purged));
 	json_object_set_new(j, "quarantined", json_u64(t->quarantined));
 	json_object_set_new(j, "bytes", json_u64(t->tally.bytes));
 	json_object_set_new(j, "seconds", json_real(t->seconds));

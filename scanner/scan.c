@@ -83,17 +83,18 @@ static struct report *report_keep(const struct report *r)
 }
 
 /* A report that we write ourselves, about something that no worker reads. */
-static struct report *report_own(enum finding_id id)
+static struct report *report_own(const struct work *w, enum finding_id id)
 {
 	struct report r;
 
 	report_reset(&r);
 	report_add(&r, id, 0, 0, 0);
+	severity_apply(w->scan->options->severities, &r);
 	return report_keep(&r);
 }
 
-static void settle(struct outcome *o, enum lane_status status, const struct lane_result *res,
-		   const struct report *r)
+static void settle(const struct work *w, struct outcome *o, enum lane_status status,
+		   const struct lane_result *res, const struct report *r)
 {
 	switch (status) {
 	case LANE_REPORT:
@@ -105,8 +106,8 @@ static void settle(struct outcome *o, enum lane_status status, const struct lane
 		o->verdict = VERDICT_BUSY;
 		break;
 	case LANE_FOREIGN:
-		o->verdict = VERDICT_FOREIGN;
-		o->report = report_own(F_SPOOL_FOREIGN);
+		o->report = report_own(w, F_SPOOL_FOREIGN);
+		o->verdict = verdict_of(o->report) == VERDICT_NOTED ? VERDICT_NOTED : VERDICT_FOREIGN;
 		break;
 	case LANE_CHANGED:
 		o->verdict = VERDICT_CHANGED;
@@ -166,7 +167,7 @@ static void first_result(struct work *w, const struct lane_result *res, const ch
 	if (res->status == LANE_REPORT && pass_quickly(w, res))
 		return;
 	o = outcome_new(w, res, path);
-	settle(o, res->status, res, &w->report);
+	settle(w, o, res->status, res, &w->report);
 	if (o->verdict == VERDICT_CORRUPT || o->verdict == VERDICT_SUSPECT)
 		g_ptr_array_add(w->confirm, o);
 	else if (o->verdict == VERDICT_OK || o->verdict == VERDICT_NOTED ||
@@ -183,7 +184,7 @@ static void confirmed(struct work *w, struct outcome *o, const struct lane_resul
 	struct outcome *now = outcome_new(w, res, path);
 
 	outcome_free(o);
-	settle(now, res->status, res, &w->report);
+	settle(w, now, res->status, res, &w->report);
 	if (now->verdict == VERDICT_OK || now->verdict == VERDICT_NOTED)
 		pass(w, now);
 	else
@@ -202,6 +203,8 @@ static void on_result(void *arg, const struct lane_job *job, const struct lane_r
 	if (res.status == LANE_REPORT && !wire_get_report(answer, res.answer_len, &w->report)) {
 		res.status = LANE_UNCHECKED;
 		res.why = UNCHECKED_GARBAGE;
+	} else if (res.status == LANE_REPORT) {
+		severity_apply(w->scan->options->severities, &w->report);
 	}
 	if (res.status == LANE_JOB_DONE) {
 		w->scan->tally.messages += res.clean;
@@ -268,8 +271,11 @@ static void foreign(struct work *w, unsigned place, const char *dir, const struc
 		o->id = g_strdup(n->name);
 	}
 	o->facts.ino = n->ino;
-	settle(o, LANE_FOREIGN, &res, NULL);
-	keep(w, o);
+	settle(w, o, LANE_FOREIGN, &res, NULL);
+	if (o->verdict == VERDICT_NOTED) /* the operator said that it is nothing */
+		pass(w, o);
+	else
+		keep(w, o);
 }
 
 /* A second file with the same id? The set of ids holds hashes, so look. */
@@ -293,7 +299,8 @@ static bool on_names(void *arg, unsigned place, unsigned depth, const char *dir,
 		bool file = names[i].type == DT_REG || names[i].type == DT_UNKNOWN;
 		enum sight sight;
 
-		if (name.kind == NAME_COMPANION || name.kind == NAME_TRANSIENT)
+		if (name.kind == NAME_COMPANION || name.kind == NAME_TRANSIENT ||
+		    spool_excludes(w->scan->spool, w->path))
 			continue;
 		if (name.kind == NAME_FOREIGN) {
 			name.id = names[i].name;
@@ -326,9 +333,11 @@ static void on_error(void *arg, const char *dir, int error)
 
 /* --- The spool as a whole ---------------------------------------------------- */
 
-static void about_spool(struct work *w, unsigned place, const char *path, const struct report *r)
+static void about_spool(struct work *w, unsigned place, const char *path, struct report *r)
 {
 	struct outcome *o = g_new0(struct outcome, 1);
+
+	severity_apply(w->scan->options->severities, r);
 
 	o->place = place;
 	o->path = g_strdup(path);
@@ -440,7 +449,7 @@ static void alone(struct work *w, unsigned place, const char *dir, const char *n
 	struct stat st;
 
 	report_reset(&r);
-	if (stat_beneath(spool, path, &st)) {
+	if (!spool_excludes(spool, path) && stat_beneath(spool, path, &st)) {
 		const struct part part = part_of(&st);
 
 		spool->format->alone(place, name, &part, &spool->site, &r);
@@ -466,7 +475,8 @@ static bool on_companions(void *arg, unsigned place, unsigned depth, const char 
 		struct stat st, part;
 		unsigned p;
 
-		if (name.kind != NAME_COMPANION || seen_id(w->seen, name.id, name.id_len))
+		if (name.kind != NAME_COMPANION || seen_id(w->seen, name.id, name.id_len) ||
+		    spool_excludes(spool, w->path))
 			continue;
 		path = g_strconcat(dir, "/", names[i].name, NULL);
 		if (!find_message(spool, name.id, name.id_len, 0, &p, other, sizeof other, &st) &&
@@ -567,7 +577,8 @@ static void check_place(struct work *w, unsigned p)
 	struct report r;
 	struct stat st;
 
-	if (!place->required || stat_beneath(w->scan->spool, place->name, &st))
+	if (!place->required || stat_beneath(w->scan->spool, place->name, &st) ||
+	    spool_excludes(w->scan->spool, place->name))
 		return;
 	report_reset(&r);
 	report_add(&r, F_SPOOL_PLACE_MISSING, 0, 0, 0);

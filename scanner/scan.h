@@ -5,6 +5,8 @@
 #define SCAN_H
 
 #include "lane.h"
+#include "retention.h"
+#include "severity.h"
 #include "spool.h"
 
 #include <glib.h>
@@ -78,6 +80,8 @@ struct scan_options {
 	gint64 deadline;              /* look no longer than this; monotonic µs, 0 = none */
 	gint64 act_until;             /* begin no move after this, wait for no lock; 0 = none */
 	const char *store;
+	const struct severity_rules *severities; /* NULL: as the findings have it */
+	const struct retention *retention;       /* NULL: the store may grow */
 	int zygote;
 };
 

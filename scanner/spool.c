@@ -15,6 +15,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <fnmatch.h>
 #include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -259,7 +260,7 @@ static void site_learn(struct spool *spool)
 
 	spool->site = (struct site){ .now = time(NULL), .owner = UINT32_MAX };
 	for (unsigned i = 0; i < f->nplaces; i++) {
-		bool ask = f->places[i].group ||
+		bool ask = (f->groups >> i & 1) != 0 ||
 			   (f->places[i].kind == PLACE_QUEUE && spool->site.owner == UINT32_MAX);
 		struct stat st;
 
@@ -352,6 +353,7 @@ void spool_close(struct spool *spool)
 		return;
 	if (spool->root >= 0)
 		close(spool->root);
+	g_strfreev(spool->exclude);
 	g_free(spool->version);
 	g_free(spool->path);
 	g_free(spool);
@@ -365,6 +367,14 @@ bool spool_is_at(const char *path, unsigned index)
 	if (fd >= 0)
 		close(fd);
 	return yes;
+}
+
+bool spool_excludes(const struct spool *spool, const char *path)
+{
+	for (char **p = spool->exclude; p != NULL && *p != NULL; p++)
+		if (fnmatch(*p, path, FNM_PATHNAME | FNM_LEADING_DIR) == 0)
+			return true;
+	return false;
 }
 
 char **spool_host(void)

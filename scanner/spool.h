@@ -21,7 +21,12 @@ struct spool {
 	bool of_host;                 /* in the usual place of this host's server: its commands speak for it */
 	bool network;                 /* on a network or cluster file system: look only */
 	unsigned disk_used, inodes_used; /* percent, 101 = unknown */
+	char **exclude;               /* paths below the root that are not looked at; may be NULL */
 };
+
+/* Is the path (below the root), or a directory above it, excluded? Wildcards are those of the shell; they
+ * match no slash. */
+bool spool_excludes(const struct spool *spool, const char *path);
 
 /* Open the spool that `arg` names: PATH or TYPE:PATH. NULL with *error_r, a sentence for
  * people (g_free), when it does not exist, is no directory, or no server's spool. */

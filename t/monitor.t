@@ -65,6 +65,7 @@ subtest 'JSON by the schema' => sub {
     $by_schema->('list', 'quarantine', 'list');
     $by_schema->('show', 'quarantine', 'show', $moved->{entry});
     $by_schema->('export', 'quarantine', 'export', '--output', scratch(), $moved->{entry});
+    $by_schema->('export --redact', 'quarantine', 'export', '--redact', '--output', scratch(), $moved->{entry});
     is_deeply([ sort keys %seen ], [ grep { $_ ne 'time' } sort keys %{ $schema->{definitions} } ],
         'every event of the schema was seen');
     ok($validator->validate({ event => 'summary', messages => -1 }), 'the schema refuses nonsense');

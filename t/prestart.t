@@ -72,6 +72,34 @@ subtest 'the brake, with what is known' => sub {
     is_status(prestart('--strict', '--max-move', 2, '--store', $store, $spool), '1', '--max-move');
 };
 
+subtest 'the configuration says which spools' => sub {
+    my ($spool, $store, $away) = (sound_spool(), new_store(), scratch());
+    my $killer = killer($spool, 'active', text());
+    my $dir = scratch();
+    chmod 0700, $dir;
+    write_file("$dir/spoolck.conf", <<"CONF");
+[scan]
+discover = no
+quarantine = none
+[quarantine]
+store = $store
+[spool one]
+path = $spool
+[spool two]
+path = $away
+mounted = yes
+CONF
+    my $r = prestart('--strict', '--config', "$dir/spoolck.conf");
+    is_status($r, '1', 'moves from the one that is there; the other one is not mounted');
+    is($r->{err}, '', 'which is no error');
+    ok(!-e "$spool/active/$killer", 'the message is gone');
+    write_file("$dir/spoolck.conf", "[scan]\nnonsense = 1\n");
+    $r = prestart('--config', "$dir/spoolck.conf", $spool);
+    is_status($r, '0', 'a wrong file is no failure either');
+    like($r->{err}, qr/nonsense/, 'but told');
+    is_status(prestart('--strict', '--config', "$dir/spoolck.conf", $spool), '16', 'and one with --strict');
+};
+
 subtest 'never a status but 0 without --strict' => sub {
     my ($spool, $store) = (sound_spool(5), new_store());
     write_file(my $file = scratch() . '/file', 'x');
@@ -202,12 +230,15 @@ sub to_the_end {
     return { status => $? & 127 ? undef : $? >> 8, signal => $? & 127, out => $text, err => read_file($err), pid => $pid };
 }
 
-# Does the kernel hold a process of ours that cannot be killed?
+# Does the kernel hold a process of a run about `$path` that cannot be killed?
 sub stuck {
+    my ($path) = @_;
     my @found;
     for my $stat (glob '/proc/[0-9]*/stat') {
         open my $in, '<', $stat or next;
-        push @found, $stat if (readline($in) // '') =~ /^\d+ \(spoolck\) D /;
+        next if (readline($in) // '') !~ /^(\d+) \(spoolck\) D /;
+        open my $words, '<', "/proc/$1/cmdline" or next;
+        push @found, $stat if (readline($words) // '') =~ /\Q$path\E/;
     }
     return @found;
 }
@@ -230,22 +261,22 @@ SKIP: {
             is_status($r, $bits, "returns, and its output ends (@strict)");
             like($r->{err}, qr/\Q$dead\E: does not answer: nothing of it was looked at/, 'says so');
         }
-        ok(scalar stuck(), 'while its child hangs in the kernel');
-        my $r = to_the_end('--budget', '3', '--store', $store, '--strict', $dead, $spool);
+        ok(scalar stuck($dead), 'while its child hangs in the kernel');
+        my $r = to_the_end('--budget', '10', '--store', $store, '--strict', $dead, $spool);
         is_status($r, '32+1', 'another spool');
         ok(!-e "$spool/active/$id", 'is served meanwhile');
         $r = to_the_end('--budget', '1', '--store', $store, $dead, '--', $perl, '-e', 'print "started\n"');
         is($r->{out}, "started\n", 'COMMAND runs');
         hear_again($deaf);
-        for (1 .. 200) { last unless stuck(); sleep 0.05 }
-        is(scalar(my @left = stuck()), 0, 'nothing is left when the file system is gone');
+        for (1 .. 200) { last unless stuck($dead); sleep 0.05 }
+        is(scalar(my @left = stuck($dead)), 0, 'nothing is left when the file system is gone');
     };
 
     subtest 'one place that never answers' => sub {
         my ($spool, $store) = (sound_spool(), new_store());
         my @ids = (killer($spool, 'active', text()), killer($spool, 'maildrop', text()));
         my $deaf = deaf("$spool/incoming");
-        my $r = to_the_end('--budget', '4', '--store', $store, '--strict', $spool);
+        my $r = to_the_end('--budget', '10', '--store', $store, '--strict', $spool);
         hear_again($deaf);
         is_status($r, '32+1', 'returns');
         ok(!-e "$spool/active/$ids[0]", 'what stops the server in active/, which is read first, was moved');

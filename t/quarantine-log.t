@@ -83,6 +83,25 @@ for ([ qr/<19>.*: prestart: \Q$spool\E: not everything could be examined/, '--st
     like("@lines", $what, "prestart @words");
     unlink "$spool/incoming/$killer";
 }
+# A move that was interrupted, as its papers lie: the next acting run undoes it, and says so.
+my $papers = "$store/inflight/20261120-073100-postfix-4jW9FH0000z0000";
+mkdir $papers or die;
+write_file("$papers/manifest.json", '{}');
+is(exit_bits(q_('recover')), '0', 'recover');
+@lines = logged();
+is(scalar @lines, 1, 'one line');
+like($lines[0] // '', qr/: interrupted transaction .*who="[^"]+" reason="\S+4jW9FH0000z0000: a leftover is removed; nothing had moved"/,
+    'what it did');
+
+# Into a store on another file system: one line for the rename, one for the copy.
+my $far = scratch();
+system('mount', '-t', 'tmpfs', 'none', $far) == 0 or die 'mount';
+$id = damaged($spool, 'hold', text());
+scan('-y', '--store', "$far/store", $spool);
+@lines = logged();
+is(scalar @lines, 2, 'a move across file systems: two lines');
+like($lines[1] // '', qr/: copied into the store id="\Q$id\E" .*from="spoolck\/\S+" to="\S+\Q$id\E" digest="\w{64}"/, 'the copy, too');
+system('umount', $far);
 
 # Nobody reads it, and it is full.
 my $two = damaged($spool, 'hold', text());

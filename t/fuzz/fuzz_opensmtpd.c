@@ -135,8 +135,10 @@ static bool next_row(struct input *in, void *scratch, struct row *row)
 	}
 	if (step == STEP_DONE)
 		return false;
-	must(!row->has_target);
+	must(!row->has_target && row->npersonal <= ROW_PERSONAL);
 	inside(in, row->part, row->offset, row->length);
+	for (unsigned i = 0; i < row->npersonal; i++)
+		inside(in, row->part, row->personal[i].offset, row->personal[i].length);
 	return true;
 }
 
