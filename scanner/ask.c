@@ -73,7 +73,7 @@ static ssize_t read_until(int fd, char *buf, size_t cap, gint64 deadline)
 	size_t done = 0;
 
 	while (done < cap) {
-		gint64 left = (deadline - g_get_monotonic_time()) / 1000;
+		gint64 left = (deadline - g_get_monotonic_time() + 999) / 1000;
 		struct pollfd p = { .fd = fd, .events = POLLIN };
 		ssize_t n;
 
@@ -125,7 +125,7 @@ static char *ask(const char *const *argv, int number, bool may_fail)
 	if (pid > 0)
 		n = read_until(fds[0], text, ASK_BYTES - 1, deadline);
 	good = pid > 0 && ended_well(pid, n < 0, may_fail, deadline);
-	if (g_get_monotonic_time() > deadline)
+	if (g_get_monotonic_time() >= deadline)
 		late_command = argv[0];
 	close(fds[0]);
 	if (!good || n <= 0)
