@@ -497,9 +497,10 @@ static bool on_companions(void *arg, unsigned place, unsigned depth, const char 
 		struct stat st, part;
 		unsigned p;
 
-		path = g_strconcat(dir, "/", names[i].name, NULL);
-		if (spool_excludes(spool, path))
+		if ((name.kind != NAME_TRANSIENT && name.kind != NAME_COMPANION) ||
+		    spool_excludes(spool, w->path))
 			continue;
+		path = g_strconcat(dir, "/", names[i].name, NULL);
 		if (name.kind == NAME_TRANSIENT)
 			leftover(w, place, path);
 		if (name.kind != NAME_COMPANION || seen_id(w->seen, name.id, name.id_len))

@@ -290,6 +290,13 @@ sub busy {
     });
 }
 
+# A few messages that can be delivered.
+sub queue_few {
+    my ($spool, $count) = @_;
+    new_spool($spool);
+    exim($spool, "Subject: $_\n\nText.\n", '-odq', '-f', "a$_\@lab.test", "b$_\@ok.test") for 1 .. $count;
+}
+
 # Thaws and runs the queue; what was listed and logged goes to a file.
 sub run_queue {
     my ($spool, $to) = @_;
