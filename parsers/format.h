@@ -32,7 +32,8 @@ enum place_lock {
 };
 
 struct place {
-	const char *name;     /* directory below the spool's root */
+	const char *name;     /* directory below the spool's root; ".": the root, without what lies below
+	                       * it. Places may share a directory; the name then tells whose a file is */
 	enum place_kind kind;
 	enum place_lock lock;
 	uint16_t next;        /* bit per place: where mail goes on to from here */
@@ -53,12 +54,17 @@ struct role {
 };
 
 /* The lock that the server holds on a message while it works on it. */
-enum lock_kind { LOCK_NONE, LOCK_FCNTL, LOCK_FLOCK };
+enum lock_kind {
+	LOCK_NONE,
+	LOCK_FCNTL,
+	LOCK_FLOCK,
+	LOCK_BOTH, /* either, which depends on how the server was built */
+};
 
 struct lock {
 	enum lock_kind kind;
 	unsigned role;        /* the part that is locked */
-	/* LOCK_FCNTL: how many bytes from the start, for this id; NULL = all. */
+	/* LOCK_FCNTL, LOCK_BOTH: how many bytes from the start, for this id; NULL = all. */
 	uint64_t (*length)(const char *id, size_t id_len);
 };
 

@@ -263,7 +263,7 @@ static bool time_is_up(const struct scan *scan)
 static void foreign(struct work *w, unsigned place, const char *dir, const struct walk_name *n)
 {
 	struct lane_result res = { .status = LANE_FOREIGN, .place = (uint8_t)place };
-	g_autofree char *path = g_strconcat(dir, "/", n->name, NULL);
+	g_autofree char *path = path_in(dir, n->name);
 	struct outcome *o = outcome_new(w, &res, path);
 
 	if (o->id[0] == '\0') {
@@ -398,7 +398,7 @@ static void duplicate(struct work *w, unsigned place, const char *dir, const str
 		      const struct name *name)
 {
 	const struct spool *spool = w->scan->spool;
-	g_autofree char *path = g_strconcat(dir, "/", n->name, NULL);
+	g_autofree char *path = path_in(dir, n->name);
 	struct sighting a = { .place = place, .path = path, .ino = n->ino }, b;
 	struct stat here, there;
 	char other[PATH_MAX];
@@ -444,7 +444,7 @@ static void orphan(struct work *w, unsigned place, unsigned role, const char *pa
 static void alone(struct work *w, unsigned place, const char *dir, const char *name)
 {
 	const struct spool *spool = w->scan->spool;
-	g_autofree char *path = g_strconcat(dir, "/", name, NULL);
+	g_autofree char *path = path_in(dir, name);
 	struct report r;
 	struct stat st;
 
@@ -478,7 +478,7 @@ static bool on_companions(void *arg, unsigned place, unsigned depth, const char 
 		if (name.kind != NAME_COMPANION || seen_id(w->seen, name.id, name.id_len) ||
 		    spool_excludes(spool, w->path))
 			continue;
-		path = g_strconcat(dir, "/", names[i].name, NULL);
+		path = path_in(dir, names[i].name);
 		if (!find_message(spool, name.id, name.id_len, 0, &p, other, sizeof other, &st) &&
 		    stat_beneath(spool, path, &part))
 			orphan(w, place, name.role, path, &part);
@@ -536,9 +536,8 @@ static void confirm(struct work *w)
 					.depth = (uint8_t)outcome_depth(w->scan->spool, o),
 					.fresh = true };
 		g_autofree char *dir = g_path_get_dirname(o->path);
-		const char *base = strrchr(o->path, '/');
 
-		lanes_submit_one(w->lanes, job, dir, base + 1);
+		lanes_submit_one(w->lanes, job, dir, base_of(o->path));
 	}
 	lanes_drain(w->lanes);
 	for (guint i = 0; i < w->confirm->len; i++) {
