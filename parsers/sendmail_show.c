@@ -38,6 +38,7 @@ static void next_phase(struct sm_show *s)
 
 /* --- The control file ---------------------------------------------------------- */
 
+/* NULL = no record has this letter. */
 static const char *kind_of(int letter)
 {
 	static const struct {
@@ -58,7 +59,7 @@ static const char *kind_of(int letter)
 	for (unsigned i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
 		if (kinds[i].letter == letter)
 			return kinds[i].name;
-	return letter < 0 ? "empty line" : "unknown";
+	return letter < 0 ? "empty line" : NULL;
 }
 
 static void say_flags(struct text *t, struct cur flags)
@@ -158,9 +159,12 @@ static enum step control_row(struct sm_show *s, const struct message *m, struct 
 	}
 	s->pos = line.off + line.len;
 	new_row(row, SM_CONTROL, line.off, line.len, 1);
-	text_str(&row->kind, kind_of(line.letter));
-	if (row->kind.len == sizeof "unknown" - 1 && line.letter >= 0)
+	if (kind_of(line.letter) != NULL) {
+		text_str(&row->kind, kind_of(line.letter));
+	} else {
+		text_str(&row->kind, "unknown");
 		text_bytes(&row->detail, &(const uint8_t){ (uint8_t)line.letter }, 1);
+	}
 	say_value(s, row, &line);
 	return STEP_ROW;
 }

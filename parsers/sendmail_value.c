@@ -352,7 +352,7 @@ void sm_record(struct sm_work *x, const struct sm_line *line)
 	case 'r':
 		if (x->has_waiting && x->waiting.letter == line->letter)
 			sm_note_line(x, F_SENDMAIL_WAITING, &x->waiting);
-		x->has_waiting = true;
+		x->has_waiting = !line->folded;
 		x->waiting = *line;
 		break;
 	case 'R':
