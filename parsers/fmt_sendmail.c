@@ -221,10 +221,65 @@ static void cross(const struct sighting *a, const struct sighting *b, struct rep
 	text_str(&f->expected, b->path);
 }
 
+/* --- Configuration ----------------------------------------------------------- */
+
+/* The path that begins at s: up to white space or a comma. */
+static size_t config_path(const char *s, const char **path_r)
+{
+	size_t n = 0;
+
+	while (s[n] != '\0' && s[n] != ',' && s[n] != ' ' && (s[n] < '\t' || s[n] > '\r'))
+		n++;
+	*path_r = s;
+	return s[0] == '/' ? n : 0;
+}
+
+/* Where `what` ends in the line; NULL when it does not begin so. */
+static const char *after(const char *line, const char *what)
+{
+	size_t n = strlen(what);
+
+	return strlen(line) >= n && memcmp(line, what, n) == 0 ? line + n : NULL;
+}
+
+/* O QueueDirectory=PATH, OQPATH, and of a queue group: Qname, P=PATH, F=f */
+static size_t config_root(const char *line, const char **path_r)
+{
+	const char *s = after(line, "O QueueDirectory");
+
+	if (s != NULL) {
+		while (*s == ' ' || *s == '\t')
+			s++;
+		s = after(s, "=");
+		while (s != NULL && (*s == ' ' || *s == '\t'))
+			s++;
+		return s != NULL ? config_path(s, path_r) : 0;
+	}
+	if (after(line, "OQ") != NULL)
+		return config_path(line + 2, path_r);
+	if (line[0] != 'Q')
+		return 0;
+	for (s = memchr(line, ',', strlen(line)); s != NULL; s = memchr(s, ',', strlen(s))) {
+		do
+			s++;
+		while (*s == ' ' || *s == '\t');
+		/* Path, Flags, ...: the first letter counts. */
+		if (*s != 'P')
+			continue;
+		s = memchr(s, '=', strlen(s));
+		while (s != NULL && (*s == '=' || *s == ' ' || *s == '\t'))
+			s++;
+		return s != NULL ? config_path(s, path_r) : 0;
+	}
+	return 0;
+}
+
 /* --- The format -------------------------------------------------------------- */
 
 static const char *const default_roots[] = { "/var/spool/mqueue", "/var/spool/mqueue-client",
 					     "/var/spool/clientmqueue", NULL };
+static const char *const config_files[] = { "/etc/mail/sendmail.cf", "/etc/mail/submit.cf",
+					      "/etc/sendmail.cf", NULL };
 static const char *const version_command[] = { "sendmail", "-d0.1", "-bt", NULL };
 
 const struct format fmt_sendmail = {
@@ -241,6 +296,9 @@ const struct format fmt_sendmail = {
 	/* A queue directory is read for names with an f in second place. */
 	.hidden = ".spoolck",
 	.default_roots = default_roots,
+	.config_files = config_files,
+	.config_root = config_root,
+	.several_below = true,
 	.version_command = version_command,
 	.stop_command = "systemctl stop sendmail",
 	.start_command = "systemctl start sendmail",

@@ -216,6 +216,12 @@ struct format {
 	const char *pid_file;   /* below the root; its lock or its pid tells whether the server runs */
 	const char *chrooted;   /* or: the name of a process whose root directory is the spool */
 	const char *const *default_roots;   /* where this server's spool usually is; NULL ends */
+	const char *const *config_files;    /* absolute paths; NULL ends */
+	/* Does this line of the configuration (a string) name a spool, or with a * as its last
+	 * byte all directories whose names begin so? The length of the path, which lies in the
+	 * line; 0 = no. */
+	size_t (*config_root)(const char *line, const char **path_r);
+	bool several_below;     /* several spools can lie in one directory that is none itself */
 	const char *const *version_command; /* argv that prints the version; NULL ends */
 	const char *const *limit_command;   /* argv that prints record_limit */
 	const char *stop_command, *start_command; /* what the administrator types */

@@ -52,8 +52,7 @@ static GPtrArray *names_of(int root)
 	return names;
 }
 
-/* The format that recognises most of the directory, or -1. */
-static int detect(int root)
+int spool_detect(int root)
 {
 	GPtrArray *names = names_of(root);
 	unsigned best = 0;
@@ -198,7 +197,7 @@ static unsigned percent_used(fsblkcnt_t total, fsblkcnt_t free, fsblkcnt_t avail
 	return used + avail == 0 ? 101 : (unsigned)((used * 100 + used + avail - 1) / (used + avail));
 }
 
-/* "3.7.11" as VERSION(3, 7, 11); 0 when it is no version. */
+/* "3.7.11" as VERSION(3, 7, 11), whatever comes after it; 0 when it is no version. */
 static uint32_t version_number(const char *text)
 {
 	unsigned major = 0, minor = 0, patch = 0;
@@ -249,7 +248,10 @@ static void site_learn(struct spool *spool)
 	if (is_default_root(spool)) {
 		g_autofree char *limit = f->limit_command ? ask_command(f->limit_command) : NULL;
 
-		spool->version = f->version_command ? ask_command(f->version_command) : NULL;
+		g_autofree char *version = f->version_command ? ask_command(f->version_command) : NULL;
+
+		/* Some say "Version 8.17.1", others the number alone. */
+		spool->version = version != NULL ? g_strdup(version + strcspn(version, "0123456789")) : NULL;
 		spool->site.version = version_number(spool->version);
 		spool->site.record_limit = limit != NULL ? strtoull(limit, NULL, 10) : 0;
 	}
@@ -264,8 +266,7 @@ static void site_learn(struct spool *spool)
 
 /* --- Opening ---------------------------------------------------------------- */
 
-/* The TYPE of TYPE:PATH; -1 and path_r = arg when there is none. */
-static int split_type(const char *arg, const char **path_r)
+int spool_type(const char *arg, const char **path_r)
 {
 	const char *colon = strchr(arg, ':');
 	int index = colon != NULL ? format_by_name(arg, (size_t)(colon - arg)) : -1;
@@ -296,17 +297,19 @@ struct spool *spool_open(const char *arg, char **error_r)
 {
 	struct spool *spool = g_new0(struct spool, 1);
 	const char *path;
-	int index = split_type(arg, &path);
+	int index = spool_type(arg, &path);
 
 	*error_r = NULL;
-	if (index < 0 && default_root(arg) != NULL)
+	if (index < 0 && default_root(arg) != NULL) {
 		path = default_root(arg);
+		index = format_by_name(arg, strlen(arg)); /* its spool may be empty */
+	}
 	spool->path = absolute(path);
 	/* The operator may name the spool through a link; below it none is followed. */
 	spool->root = open(spool->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK);
 	if (spool->root < 0)
 		*error_r = g_strdup_printf("cannot open: %s", g_strerror(errno));
-	else if (index < 0 && (index = detect(spool->root)) < 0)
+	else if (index < 0 && (index = spool_detect(spool->root)) < 0)
 		*error_r = g_strdup("not the spool of any server that is known here; to force a "
 				    "format write TYPE:PATH, for example postfix:PATH");
 	if (*error_r != NULL) {
@@ -331,16 +334,6 @@ void spool_close(struct spool *spool)
 	g_free(spool);
 }
 
-bool spool_is_at(const char *path, unsigned index)
-{
-	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	bool yes = fd >= 0 && detect(fd) == (int)index;
-
-	if (fd >= 0)
-		close(fd);
-	return yes;
-}
-
 bool spool_excludes(const struct spool *spool, const char *path)
 {
 	for (char **p = spool->exclude; p != NULL && *p != NULL; p++)
@@ -349,22 +342,10 @@ bool spool_excludes(const struct spool *spool, const char *path)
 	return false;
 }
 
-char **spool_host(void)
-{
-	GPtrArray *found = g_ptr_array_new();
-
-	for (unsigned i = 0; formats[i] != NULL; i++)
-		for (const char *const *p = formats[i]->default_roots; p != NULL && *p != NULL; p++)
-			if (spool_is_at(*p, i))
-				g_ptr_array_add(found, g_strdup(*p));
-	g_ptr_array_add(found, NULL);
-	return (char **)g_ptr_array_free(found, FALSE);
-}
-
 struct spool *spool_above(const char *file, char **below_r)
 {
 	const char *path;
-	int index = split_type(file, &path);
+	int index = spool_type(file, &path);
 	g_autofree char *whole = absolute(path);
 	g_autofree char *uncut = g_strdup(whole);
 	char *slash;
@@ -377,7 +358,7 @@ struct spool *spool_above(const char *file, char **below_r)
 		fd = open(whole, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		if (fd < 0)
 			continue;
-		if (detect(fd) >= 0 && (index < 0 || detect(fd) == index)) {
+		if (spool_detect(fd) >= 0 && (index < 0 || spool_detect(fd) == index)) {
 			close(fd);
 			*below_r = g_strdup(uncut + (slash + 1 - whole));
 			return spool_open(whole, &error);

@@ -38,11 +38,23 @@ bool spool_set_version(struct spool *spool, const char *version);
 /* Look again whether the server runs: from its pid file and /proc/locks, taking no lock. */
 enum running spool_running(const struct spool *spool);
 
-/* Does a spool of formats[index] lie at `path`? */
+/* The format that recognises most of the names in a directory, or -1. */
+int spool_detect(int root);
+
+/* Does a spool of formats[index] lie at `path`, or several below it? */
 bool spool_is_at(const char *path, unsigned index);
 
-/* The spools of this host, by the formats' usual places: a vector of paths (g_strfreev). */
+/* The spools of this host, by the formats' usual places and what the servers' configuration
+ * names: a vector of arguments for spool_open() (g_strfreev). */
 char **spool_host(void);
+
+/* The spools that each of `args` (NULL ends) stands for: itself, or the several that lie in a
+ * directory that is no spool itself (format.several_below). A vector of arguments for
+ * spool_open() (g_strfreev). */
+char **spool_expand_all(char *const *args);
+
+/* The TYPE of TYPE:PATH; -1 and *path_r = arg when there is none. */
+int spool_type(const char *arg, const char **path_r);
 
 /* The format called `name`, or -1. */
 int format_by_name(const char *name, size_t len);

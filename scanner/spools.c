@@ -194,15 +194,31 @@ static void add_all(const struct settings *settings, GPtrArray *spools, spools_t
 		spool = open_section(settings, s, &error);
 		add(spools, s->name, spool, error, told, arg);
 	}
-	for (char **path = host; path != NULL && *path != NULL; path++) {
+	for (char **word = host; word != NULL && *word != NULL; word++) {
 		char *error = NULL;
 		struct spool *spool;
+		const char *path;
 
-		if (is_among(spools, *path) || is_away(settings, *path))
+		spool_type(*word, &path);
+		if (is_among(spools, path) || is_away(settings, path))
 			continue;
-		spool = spools_open_one(settings, *path, &error);
-		add(spools, *path, spool, error, told, arg);
+		spool = spools_open_one(settings, *word, &error);
+		add(spools, *word, spool, error, told, arg);
 	}
+}
+
+/* The spools that a word stands for: mostly itself. */
+static char **stands_for(const struct settings *settings, char *word)
+{
+	char *one[] = { word, NULL };
+	g_autofree char *cwd = g_get_current_dir(), *whole = NULL;
+	const char *path;
+
+	spool_type(word, &path);
+	whole = g_canonicalize_filename(path, cwd);
+	if (by_name(settings, word) != NULL || is_away(settings, whole))
+		return g_strdupv(one);
+	return spool_expand_all(one);
 }
 
 GPtrArray *spools_open(const struct settings *settings, char **words, spools_told *told, void *arg,
@@ -214,10 +230,14 @@ GPtrArray *spools_open(const struct settings *settings, char **words, spools_tol
 	if (*words == NULL)
 		add_all(settings, spools, told, arg, away_r);
 	for (; *words != NULL; words++) {
-		char *error = NULL;
-		struct spool *spool = spools_open_one(settings, *words, &error);
+		g_auto(GStrv) each = stands_for(settings, *words);
 
-		add(spools, *words, spool, error, told, arg);
+		for (char **word = each; *word != NULL; word++) {
+			char *error = NULL;
+			struct spool *spool = spools_open_one(settings, *word, &error);
+
+			add(spools, *word, spool, error, told, arg);
+		}
 	}
 	return spools;
 }

@@ -569,6 +569,36 @@ static void test_bid(void)
 	g_assert_cmpuint(fmt_sendmail.bid(flat, 3), ==, 0); /* a text alone proves nothing */
 }
 
+static void root_in(const char *line, const char *wanted)
+{
+	const char *path = NULL;
+	size_t n = fmt_sendmail.config_root(line, &path);
+
+	g_test_message("%s", line);
+	g_assert_cmpuint(n, ==, strlen(wanted));
+	if (n > 0)
+		g_assert_cmpmem(path, n, wanted, n);
+}
+
+static void test_config(void)
+{
+	root_in("O QueueDirectory=/var/spool/mqueue", "/var/spool/mqueue");
+	root_in("O QueueDirectory = /q/*\r", "/q/*");
+	root_in("OQ/var/spool/mqueue", "/var/spool/mqueue");
+	root_in("Qslow, P=/q/slow*, F=f, r=3", "/q/slow*");
+	root_in("Qslow,F=f,Path = /q/s", "/q/s");
+	root_in("Qslow, F=P=x", "");
+	root_in("Qslow", "");
+	root_in("Qslow, P", "");
+	root_in("Qslow, P=", "");
+	root_in("O QueueDirectory", "");
+	root_in("O QueueDirectory=relative", "");
+	root_in("#O QueueDirectory=/x", "");
+	root_in("O QueueSortOrder=host", "");
+	root_in("", "");
+	root_in("Q", "");
+}
+
 static void test_orphans(void)
 {
 	struct part p = { .mtime = NOW - 2 * 86400, .mode = 0100600, .size = 5 };
@@ -729,6 +759,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/sendmail/zeros", test_zeros);
 	g_test_add_func("/sendmail/names", test_names);
 	g_test_add_func("/sendmail/bid", test_bid);
+	g_test_add_func("/sendmail/config", test_config);
 	g_test_add_func("/sendmail/orphans", test_orphans);
 	g_test_add_func("/sendmail/decode", test_decode);
 	g_test_add_func("/sendmail/body", test_body);
