@@ -186,8 +186,12 @@ static void judge_lines(struct sm_work *x)
 		return;
 	if (!sm_seen(x, 'V'))
 		sm_note(x, F_SENDMAIL_VERSION_ODD, SM_CONTROL, 0, 0);
-	if (!sm_seen(x, 'T'))
-		sm_note(x, F_SENDMAIL_TIME, SM_CONTROL, 0, 0);
+	if (!sm_seen(x, 'T')) {
+		f = sm_note(x, F_SENDMAIL_TIME, SM_CONTROL, 0, 0);
+		if (f->severity == SEV_CORRUPT) /* the present is taken for it */
+			f->severity = SEV_SUSPECT;
+		f->impact = IMPACT_NONE;
+	}
 	if (!sm_seen(x, 'S')) {
 		f = sm_note(x, F_SENDMAIL_SENDER_MISSING, SM_CONTROL, 0, 0);
 		if (x->r->recipients == 0 && x->shelf == SM_ACTIVE) /* nobody to deliver to: it lives */

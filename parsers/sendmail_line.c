@@ -172,19 +172,23 @@ bool sm_address_void(struct cur address)
 }
 
 /* What is open at the end: a quote, brackets, comments; UINT32_MAX when something was closed
- * that was not open, or a control character is there. */
+ * that was not open, or a control character is there, or half a character. */
 static uint32_t open_at_end(struct cur c)
 {
 	uint32_t angles = 0, comments = 0;
 	bool quote = false;
+	uint8_t ch = 0;
 
 	while (cur_left(&c) > 0) {
-		uint8_t ch = cur_u8(&c);
+		bool before = ch < 128;
 
-		if (ch < ' ' || ch == 0177)
+		ch = cur_u8(&c);
+		/* Bytes 0200 to 0237 are refused; behind other such bytes they can be UTF-8. */
+		if (ch < ' ' || ch == 0177 || ch == 0377 || (before && ch >= 0200 && ch < 0240) ||
+		    (ch == '\\' && cur_left(&c) == 0))
 			return UINT32_MAX;
 		if (ch == '\\')
-			cur_skip(&c, cur_left(&c) > 0);
+			cur_skip(&c, 1);
 		else if (ch == '"' && comments == 0)
 			quote = !quote;
 		else if (quote)

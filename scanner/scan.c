@@ -511,14 +511,15 @@ static void walk_companions(struct work *w)
 			break;
 }
 
-/* What seems to be stranded may just be on its way out, its parts unlinked one after the
- * other: the second look comes a moment later. */
+/* What seems to be stranded, or to have lost a part, may just be on its way out, its parts
+ * unlinked one after the other: the second look comes a moment later. */
 static void let_it_go(const struct work *w)
 {
 	for (guint i = 0; i < w->confirm->len; i++) {
 		const struct outcome *o = w->confirm->pdata[i];
 
-		if (o->verdict == VERDICT_CORRUPT && o->impact == IMPACT_STRANDED &&
+		if (o->verdict == VERDICT_CORRUPT &&
+		    (o->impact == IMPACT_STRANDED || o->impact == IMPACT_DAMAGED_DELIVERY) &&
 		    w->scan->spool->running != SERVER_STOPPED) {
 			g_usleep(CONFIRM_AFTER_MS * 1000);
 			return;

@@ -238,6 +238,8 @@ static void test_oddities(void)
 		{ "C:all", "Calice:1000:1000::include:/x", "", 0 },
 		{ "RPFDA:bob@example.org", "R:bob@example.org", "", 0 },
 		{ "RPFDA:bob@example.org", "RPFDA:(why) bob@example.org", "", 0 },
+		{ "RPFDA:bob@example.org", "RPFDA:b\xc3\x98ob@x", "", 0 },
+		{ "RPFDA:bob@example.org", "RPFDA:b\xf6rje@x", "", 0 },
 		{ "RPFDA:bob@example.org", "RPFDA:|/usr/bin/vacation bob", "", 0 },
 		{ "RPFDA:bob@example.org", "RPFDA:@a,@b:bob@example.org", "", 0 },
 		{ "RPFDA:bob@example.org", "RPFDA:<\"b\\\"\\\\(\"@x>", "", 0 },
@@ -293,7 +295,7 @@ static void test_lines(void)
 static void test_values(void)
 {
 	static const struct change rows[] = {
-		{ "T1795171113\n", "", "sendmail.time " DELETES, 0 },
+		{ "T1795171113\n", "", "sendmail.time " SUSPECT, 0 },
 		{ "T1795171113", "T", "sendmail.time " DELETES, 0 },
 		{ "T1795171113", "T0", "sendmail.time " DELETES, 0 },
 		{ "T1795171113", "T-5", "sendmail.time " DELETES, 0 },
@@ -321,6 +323,8 @@ static void test_values(void)
 		{ "RPFDA:bob@example.org", "RPFDA:\"b", "sendmail.recipient-odd " MISLEADS, 0 },
 		{ "RPFDA:bob@example.org", "RPFDA:<>", "sendmail.recipient-odd " MISLEADS, 0 },
 		{ "RPFDA:bob@example.org", "RPFDA:b)", "sendmail.recipient-odd " MISLEADS, 0 },
+		{ "RPFDA:bob@example.org", "RPFDA:bob\\", "sendmail.recipient-odd " MISLEADS, 0 },
+		{ "RPFDA:bob@example.org", "RPFDA:b\x98ob@x", "sendmail.recipient-odd " MISLEADS, 0 },
 		{ "RPFDA:bob@example.org", "RPFDA:b@", "sendmail.recipient-odd " MISLEADS, 0 },
 		{ "C:all", "Calice:x:1:all", "sendmail.controller " MISLEADS, 0 },
 		{ "C:all", "Calice", "sendmail.controller " MISLEADS, 0 },

@@ -97,7 +97,7 @@ sub log_to {
 my %groups = (
     'lab.cf' => '',
     'groups.cf' => "define(`QUEUE_DIR', `/lab/groups/main*')\nQUEUE_GROUP(`slow', `P=/lab/groups/slow, F=f, r=3')\n"
-        . "QUEUE_GROUP(`list', `P=/lab/groups/list*, F=f')\nFEATURE(`queuegroup', `mqueue')\n",
+        . "QUEUE_GROUP(`list', `P=/lab/groups/list*, F=f')\nLOCAL_RULESETS\nSqueuegroup\nR\$* @ ok.test\t\$# list\nR\$* @ lab.test\t\$# slow\nR\$*\t\$# mqueue\n",
 );
 
 sub configure {
@@ -148,7 +148,17 @@ sub sendmail {
     close $out;
     my $status = $?;
     unlink $in;
+    settle() unless -e '/lab/sendmail.pid';    # a daemon goes on
     return ($status, $text);
+}
+
+# Until no Sendmail works any more: a delivery that is killed between removing the text and the
+# control file leaves a control file without its text.
+sub settle {
+    wait_for('the last delivery', 60, sub {
+        1 while waitpid(-1, POSIX::WNOHANG()) > 0;    # we are process 1
+        return !grep { (eval { slurp($_) } // '') =~ /^\d+ \(sendmail[^)]*\) [^Z]/ } glob '/proc/[0-9]*/stat';
+    });
 }
 
 # Control files of a queue directory, or of all below it.
@@ -285,6 +295,8 @@ sub with_daemon {
     $code->();
     kill 'TERM', $pid;
     waitpid $pid, 0;
+    unlink '/lab/sendmail.pid';
+    settle();
 }
 
 sub by_smtp {
@@ -323,6 +335,38 @@ sub corpus_groups {
     kill 'KILL', $log;
 }
 
+# Mail comes and goes for so many seconds: a daemon that runs the queue every second.
+sub busy {
+    my ($spool, $seconds) = @_;
+    configure();
+    new_spool($spool);
+    my $end = time + $seconds;
+    with_daemon($spool, sub {
+        my $r = rng(5);
+        for (my $n = 1; time < $end; $n++) {
+            by_smtp(map {
+                my @to = grep { !/mixed|all|"/ } recipients($r, $n + $_);
+                @to = map { s/defer/ok/r } @to if $n % 4;
+                +{ from => "busy$n\@far.test", to => \@to, data => headers($r, $n) . "\n" . body($r, $n) }
+            } 1 .. 8);
+            sendmail($spool, '', '-q') if $n % 3 == 0;
+        }
+    }, '-q1s');
+}
+
+# Runs the queue; what was said and logged goes to a file, what was delivered to FILE.taken.
+sub run_queue {
+    my ($spool, $to) = @_;
+    configure();
+    run_ok('mkdir', '-p', '/lab/taken');
+    unlink glob '/lab/taken/*';
+    my $pid = log_to('/run/queue.log');
+    my ($status, $out) = sendmail($spool, '', '-q', '-v');
+    spew($to, "status $status\n$out" . logged('/run/queue.log'));
+    kill 'KILL', $pid;
+    spew("$to.taken", taken() =~ s/; /\n/gr . "\n");
+}
+
 # --- Judging ------------------------------------------------------------------------------------
 
 # What was handed to the mailer: sender, recipients, a digest of the text; a notice only as such.
@@ -341,13 +385,25 @@ sub taken {
     return join '; ', sort @taken;
 }
 
+# What was logged so far: a mark is logged, and waited for.
+my $marks = 0;
+
+sub logged {
+    my ($log) = @_;
+    my $mark = 'mark ' . ++$marks . " of $$";
+    my $socket = IO::Socket::UNIX->new(Type => Socket::SOCK_DGRAM(), Peer => '/run/log') or die "/run/log: $!";
+    send $socket, "<6>$mark", 0 or die "log: $!";
+    wait_for('the log', 20, sub { slurp($log) =~ /\Q$mark\E$/m });
+    return slurp($log) =~ s/^mark \d+ of.*\n//mgr;
+}
+
 # What Sendmail makes of the one message in a queue directory: a word, and what it delivers.
 #   crash lost stuck deleted sent
 sub judge_one {
     my ($spool, $id, $log) = @_;
     truncate $log, 0;
     my ($status, $out) = sendmail($spool, '', '-q', '-v');
-    my $said = slurp($log) . $out;
+    my $said = logged($log) . $out;
     my @left = controls($spool);
     my $taken = taken();
     my $word = $status & 127 || $said =~ /assert|SIGSEGV|SIGABRT|died on signal/i ? 'crash'
@@ -374,7 +430,7 @@ sub judge {
         for my $file (grep { -e } map { "/lab/damaged/$_$id" } qw(qf df)) {
             my $name = $file =~ s{.*/}{}r;
             spew("$spool/$name", slurp($file));
-            chmod 0600, "$spool/$name";
+            chmod +(stat $file)[2] & 0777, "$spool/$name";
         }
         my @verdict = judge_one($spool, $id, '/run/judge.log');
         $lines .= join("\t", $id, map { s/[\t\n]/ /gr } @verdict) . "\n";
