@@ -440,7 +440,7 @@ static void test_shelved(void)
 	change(m, "S<alice@example.org>\n", "", -1);
 	expect(m, "sendmail.quarantined " NOTICE ", sendmail.sender-missing corrupt none");
 	m = healthy();
-	m->path = "qf/Qf" ID + 3;
+	m->path = "Qf" ID;
 	m->place = SM_QF_LOST;
 	change(m, "Fbns", "Gx", -1);
 	g_clear_pointer(&m->part[1], g_byte_array_unref);

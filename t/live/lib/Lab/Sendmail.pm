@@ -155,7 +155,7 @@ sub sendmail {
 # Until no Sendmail works any more: a delivery that is killed between removing the text and the
 # control file leaves a control file without its text.
 sub settle {
-    wait_for('the last delivery', 60, sub {
+    wait_for('the last delivery', 240, sub {
         1 while waitpid(-1, POSIX::WNOHANG()) > 0;    # we are process 1
         return !grep { (eval { slurp($_) } // '') =~ /^\d+ \(sendmail[^)]*\) [^Z]/ } glob '/proc/[0-9]*/stat';
     });
