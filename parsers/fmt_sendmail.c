@@ -57,7 +57,7 @@ static const struct role roles[SM_ROLES] = {
 	[SM_SUB_DATA] = { .name = "text in df/", .checked = true },
 	[SM_SCRIPT] = { .name = "transcript" },
 	[SM_SUB_SCRIPT] = { .name = "transcript in xf/" },
-	[SM_TEMP] = { .name = "next control file" },
+	[SM_TEMP] = { .name = "next control file", .checked = true },
 };
 
 /* --- Names ----------------------------------------------------------------- */

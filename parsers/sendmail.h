@@ -133,6 +133,7 @@ struct sm_work {
 	struct sm_line waiting; /* Q or r, for the next R */
 	bool has_waiting;
 	bool other_place;       /* the text lies in another queue directory */
+	uint64_t tailed;        /* recipients that go on in another line */
 	bool any_line_end;
 };
 

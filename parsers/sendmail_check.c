@@ -37,7 +37,7 @@ static void say_mode(struct text *t, uint32_t mode)
 static void check_mode(struct sm_work *x)
 {
 	const struct part *p = &x->m->parts[SM_CONTROL];
-	const struct part *d = &x->m->parts[sm_text(x->m)];
+	const struct part *d = &x->m->parts[sm_text(x->m)], *t = &x->m->parts[SM_TEMP];
 	struct finding *f;
 
 	if ((p->mode & 0002) != 0) {
@@ -50,6 +50,8 @@ static void check_mode(struct sm_work *x)
 		say_mode(&f->expected, d->mode);
 		say_mode(&f->found, p->mode);
 	}
+	if (t->mode != 0 && x->shelf == SM_ACTIVE && t->mtime < x->m->site.now - SM_YOUNG)
+		sm_note(x, F_SENDMAIL_TEMP, SM_TEMP, 0, t->size);
 	if (p->nlink > 1)
 		sm_note(x, F_SENDMAIL_LINKS, SM_CONTROL, 0, 0);
 }
@@ -197,7 +199,7 @@ static void judge_lines(struct sm_work *x)
 		if (x->r->recipients == 0 && x->shelf == SM_ACTIVE) /* nobody to deliver to: it lives */
 			f->impact = IMPACT_SERVER_DELETES;
 	}
-	if (x->r->recipients == 0)
+	if (x->r->recipients == x->tailed)
 		sm_note(x, F_SENDMAIL_RECIPIENT_NONE, SM_CONTROL, 0, 0);
 	if (x->headers == 0)
 		sm_note(x, F_SENDMAIL_HEADER_NONE, SM_CONTROL, 0, 0);

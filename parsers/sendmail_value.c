@@ -207,8 +207,12 @@ static void check_recipient(struct sm_work *x, const struct sm_line *line)
 	}
 	if (rcpt.odd_flag)
 		sm_note_value(x, F_SENDMAIL_FLAG, line, "flags among PNSFDBAY");
-	if (!sm_address_good(rcpt.address))
+	if (line->folded) { /* whether it can be read depends on what follows */
+		x->tailed++;
+		sm_note_value(x, F_SENDMAIL_RECIPIENT, line, "an address in one line");
+	} else if (!sm_address_good(rcpt.address)) {
 		sm_note_value(x, F_SENDMAIL_RECIPIENT_ODD, line, "an address");
+	}
 }
 
 /* Empty; :alias; user:uid:gid:alias (from version 2 on). */

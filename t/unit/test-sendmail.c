@@ -38,7 +38,7 @@ struct msg {
 	const char *path;
 	unsigned place;
 	uint32_t version, mode, nlink;
-	int64_t mtime;
+	int64_t mtime, temp;   /* temp: of a tf file, 0 = there is none */
 	bool force;
 	GByteArray *part[3];   /* control file, text, text in df/; NULL = there is none */
 };
@@ -54,7 +54,7 @@ static struct msg *healthy(void)
 {
 	struct msg *m = g_new0(struct msg, 1);
 
-	*m = (struct msg){ "qf" ID, SM_QF, 0, 0100640, 1, NOW - 3600, false,
+	*m = (struct msg){ "qf" ID, SM_QF, 0, 0100640, 1, NOW - 3600, 0, false,
 			   { bytes(CONTROL, sizeof CONTROL - 1), bytes(TEXT, sizeof TEXT - 1), NULL } };
 	return m;
 }
@@ -109,6 +109,8 @@ static void facts(const struct msg *f, struct message *m, size_t cap)
 		p->mtime = f->mtime;
 		p->bytes = g_memdup2(f->part[i]->data, p->len);
 	}
+	if (f->temp != 0)
+		m->parts[SM_TEMP] = (struct part){ .mode = 0100600, .mtime = f->temp, .nlink = 1 };
 }
 
 static void close_parts(struct message *m)
@@ -286,6 +288,8 @@ static void test_lines(void)
 		{ "N3\n", "N3\nN4\n", "sendmail.twice " SUSPECT, 0 },
 		{ "Fbns\n", "Fbns\n x\n", "sendmail.folded " SUSPECT, 0 },
 		{ "RPFDA:bob", " RPFDA:bob", "sendmail.swallowed " DAMAGED, 0 },
+		{ "RPFDA:bob@example.org\n", "RPFDA:bob@example.org\n x\n",
+		  "sendmail.folded " SUSPECT ", sendmail.recipient " DAMAGED, 0 },
 		{ "RPFDA:bob@example.org\n", "", "sendmail.waiting " MISLEADS, 0 },
 	};
 
@@ -368,6 +372,8 @@ static void test_whole(void)
 	only("V8\nT1795171113\nSx\nH??A: b\n.\n", -1, "sendmail.recipient-none " DELETES);
 	only("V8\nT1795171113\nH??A: b\n.\n", -1,
 	     "sendmail.sender-missing " DELETES ", sendmail.recipient-none " DELETES);
+	only("V8\nT1795171113\nSx\nRPFD:y\n H??A: b\nH??A: b\n.\n", -1,
+	     "sendmail.folded " SUSPECT ", sendmail.recipient " DAMAGED ", sendmail.recipient-none " DELETES);
 	only("V8\nT1795171113\nSx\nRPFD:y\n.\n", -1, "sendmail.header-none " MISLEADS);
 	only("T1795171113\nSx\nRPFD:y\nH??A: b\n.\n", -1, "sendmail.version-odd " SUSPECT);
 	only("", -1, "sendmail.empty " DELETES);
@@ -394,6 +400,12 @@ static void test_status(void)
 	m = healthy();
 	m->nlink = 2;
 	expect(m, "sendmail.links " NOTICE);
+	m = healthy();
+	m->temp = NOW - 100;
+	expect(m, "");
+	m = healthy();
+	m->temp = NOW - 700;
+	expect(m, "sendmail.temp " NOTICE);
 	m = healthy();
 	m->path = "qfcopy";
 	expect(m, "sendmail.name " NOTICE);
