@@ -33,7 +33,8 @@ enum place_lock {
 };
 
 struct place {
-	const char *name;     /* directory below the spool's root */
+	const char *name;     /* directory below the spool's root; ".": the root, without what lies below
+	                       * it. Places may share a directory; the name then tells whose a file is */
 	enum place_kind kind;
 	enum place_lock lock;
 	uint16_t next;        /* bit per place: where mail goes on to from here */
@@ -56,12 +57,17 @@ struct role {
 };
 
 /* The lock that the server holds on a message while it works on it. */
-enum lock_kind { LOCK_NONE, LOCK_FCNTL, LOCK_FLOCK };
+enum lock_kind {
+	LOCK_NONE,
+	LOCK_FCNTL,
+	LOCK_FLOCK,
+	LOCK_BOTH, /* either, which depends on how the server was built */
+};
 
 struct lock {
 	enum lock_kind kind;
 	unsigned role;        /* the part that is locked */
-	/* LOCK_FCNTL: how many bytes from the start, for this id; NULL = all. */
+	/* LOCK_FCNTL, LOCK_BOTH: how many bytes from the start, for this id; NULL = all. */
 	uint64_t (*length)(const char *id, size_t id_len);
 };
 
@@ -247,6 +253,7 @@ struct format {
 	const char *const *default_roots;   /* where this server's spool usually is; NULL ends */
 	const struct source *sources;       /* what else tells where: each value is a path, of which
 	                                     * the last name may hold wildcards of glob(7) */
+	bool several_below;     /* several spools can lie in one directory that is none itself */
 	const char *const *version_command; /* argv that prints the version; NULL ends */
 	const char *const *limit_command;   /* argv that prints record_limit */
 	const struct source *keep_source;   /* site.keep as a time such as 4d or 1w12h */

@@ -13,6 +13,7 @@
 #include "bounds.h"
 #include "escape.h"
 #include "log.h"
+#include "names.h"
 #include "news.h"
 #include "output.h"
 #include "partpath.h"
@@ -85,7 +86,7 @@ static unsigned neighbours(const struct spool *spool, const struct outcome *o,
 	while (d != NULL && count <= cap && (e = readdir(d)) != NULL) {
 		struct stat st;
 
-		if (strcmp(e->d_name, strrchr(o->path, '/') + 1) == 0 ||
+		if (strcmp(e->d_name, base_of(o->path)) == 0 ||
 		    fstatat(fd, e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode))
 			continue;
 		if (count < cap) {

@@ -63,9 +63,12 @@ static void to_anchor(const struct spool *spool, char **path_r)
 /* The first format that has files of this name; any, when none has. */
 static int format_by_file(const char *base)
 {
-	for (int i = 0; formats[i] != NULL; i++)
-		if (formats[i]->id_of(formats[i]->loose_place, base).kind != NAME_FOREIGN)
+	for (int i = 0; formats[i] != NULL; i++) {
+		enum name_kind kind = formats[i]->id_of(formats[i]->loose_place, base).kind;
+
+		if (kind == NAME_MESSAGE || kind == NAME_COMPANION)
 			return i;
+	}
 	return 0;
 }
 

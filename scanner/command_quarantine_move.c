@@ -12,6 +12,7 @@
 #include "act.h"
 #include "beneath.h"
 #include "escape.h"
+#include "names.h"
 #include "one.h"
 #include "output.h"
 #include "spools.h"
@@ -211,7 +212,7 @@ static bool on_names(void *arg, unsigned place, unsigned depth, const char *dir,
 		if (fstatat(fd, names[i].name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
 		    !S_ISREG(st.st_mode) || st.st_size != s->size)
 			continue;
-		path = g_strconcat(dir, "/", names[i].name, NULL);
+		path = path_in(dir, names[i].name);
 		if (q_print(s->spool->root, path, true, &print, NULL) == 0 &&
 		    strcmp(print.sha256, s->digest) == 0)
 			s->found = g_steal_pointer(&path);
@@ -375,7 +376,7 @@ static int back_told(const struct back *b)
 static void remake_dir(int root, const char *path)
 {
 	g_autofree char *up = g_path_get_dirname(path);
-	const char *name = strrchr(path, '/') + 1;
+	const char *name = base_of(path);
 	int parent = open_beneath(root, up, O_RDONLY | O_DIRECTORY), dir;
 	struct stat st;
 

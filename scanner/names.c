@@ -3,6 +3,7 @@
 
 #include "names.h"
 
+#include <glib.h>
 #include <string.h>
 
 const char *below_place(const struct format *format, unsigned place, const char *path)
@@ -16,4 +17,16 @@ const char *below_place(const struct format *format, unsigned place, const char 
 struct name name_of(const struct format *format, unsigned place, const char *path)
 {
 	return format->id_of(place, below_place(format, place, path));
+}
+
+const char *base_of(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash != NULL ? slash + 1 : path;
+}
+
+char *path_in(const char *dir, const char *name)
+{
+	return strcmp(dir, ".") == 0 ? g_strdup(name) : g_strconcat(dir, "/", name, NULL);
 }

@@ -6,10 +6,16 @@
 
 #include "format.h"
 
-/* `path` (below the spool's root) without the name of its place in front. */
+/* `path` (below the spool's root; its place may be ".", the root itself) without the name of its place in front. */
 const char *below_place(const struct format *format, unsigned place, const char *path);
 
 /* What the file at `path` (below the root) is. The id lies inside `path`. */
 struct name name_of(const struct format *format, unsigned place, const char *path);
+
+/* The file's name alone. */
+const char *base_of(const char *path);
+
+/* The path of the entry `name` of `dir`, which may be "." (the root). g_free. */
+char *path_in(const char *dir, const char *name);
 
 #endif

@@ -8,24 +8,41 @@
 
 #include "one.h"
 
+#include "names.h"
 #include "wire.h"
 
 #include <errno.h>
 #include <string.h>
 
+/* Does `path` lie in this place? The root is a place without directories. */
+static bool lies_in(const struct place *place, const char *path)
+{
+	size_t n = strlen(place->name);
+
+	if (strcmp(place->name, ".") == 0)
+		return strchr(path, '/') == NULL;
+	return strncmp(path, place->name, n) == 0 && path[n] == '/';
+}
+
 int one_place(const struct format *format, const char *path, unsigned *depth_r)
 {
-	for (unsigned p = 0; p < format->nplaces; p++) {
-		size_t n = strlen(format->places[p].name);
+	int found = -1;
 
-		if (strncmp(path, format->places[p].name, n) != 0 || path[n] != '/')
+	for (unsigned p = 0; p < format->nplaces; p++) {
+		if (!lies_in(&format->places[p], path))
 			continue;
-		*depth_r = 0;
-		for (const char *s = path + n + 1; *s != '\0'; s++)
-			*depth_r += *s == '/';
-		return (int)p;
+		if (found < 0)
+			found = (int)p;
+		/* Several places can be one directory; the file's name decides. */
+		if (name_of(format, p, path).kind == NAME_MESSAGE) {
+			found = (int)p;
+			break;
+		}
 	}
-	return -1;
+	*depth_r = 0;
+	for (const char *s = found >= 0 ? below_place(format, (unsigned)found, path) : ""; *s != '\0'; s++)
+		*depth_r += *s == '/';
+	return found;
 }
 
 int one_ask(const struct spool *spool, int zygote, unsigned place, const char *path,

@@ -112,7 +112,7 @@ static void put_head(const struct scan *scan, const struct outcome *o)
 	fputs(on(BOLD), stdout);
 	put_string(o->id != NULL ? o->id : o->path);
 	fputs(on(PLAIN), stdout);
-	if (o->id != NULL)
+	if (o->id != NULL && strcmp(scan->spool->format->places[o->place].name, ".") != 0)
 		printf("  %s", scan->spool->format->places[o->place].name);
 	if (r != NULL && r->has_sender) {
 		uint64_t n = r->recipients + r->recipients_done;

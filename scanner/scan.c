@@ -264,7 +264,7 @@ static bool time_is_up(const struct scan *scan)
 static void foreign(struct work *w, unsigned place, const char *dir, const struct walk_name *n)
 {
 	struct lane_result res = { .status = LANE_FOREIGN, .place = (uint8_t)place };
-	g_autofree char *path = g_strconcat(dir, "/", n->name, NULL);
+	g_autofree char *path = path_in(dir, n->name);
 	struct outcome *o = outcome_new(w, &res, path);
 
 	if (o->id[0] == '\0') {
@@ -402,7 +402,7 @@ static void duplicate(struct work *w, unsigned place, const char *dir, const str
 		      const struct name *name)
 {
 	const struct spool *spool = w->scan->spool;
-	g_autofree char *path = g_strconcat(dir, "/", n->name, NULL);
+	g_autofree char *path = path_in(dir, n->name);
 	struct sighting a = { .place = place, .path = path, .ino = n->ino }, b;
 	struct stat here, there;
 	char other[PATH_MAX];
@@ -466,7 +466,7 @@ static void leftover(struct work *w, unsigned place, const char *path)
 static void alone(struct work *w, unsigned place, const char *dir, const char *name)
 {
 	const struct spool *spool = w->scan->spool;
-	g_autofree char *path = g_strconcat(dir, "/", name, NULL);
+	g_autofree char *path = path_in(dir, name);
 	struct report r;
 	struct stat st;
 
@@ -500,7 +500,7 @@ static bool on_companions(void *arg, unsigned place, unsigned depth, const char 
 		if ((name.kind != NAME_TRANSIENT && name.kind != NAME_COMPANION) ||
 		    spool_excludes(spool, w->path))
 			continue;
-		path = g_strconcat(dir, "/", names[i].name, NULL);
+		path = path_in(dir, names[i].name);
 		if (name.kind == NAME_TRANSIENT)
 			leftover(w, place, path);
 		if (name.kind != NAME_COMPANION || seen_id(w->seen, name.id, name.id_len))
@@ -538,14 +538,15 @@ static void walk_companions(struct work *w)
 			break;
 }
 
-/* What seems to be stranded may just be on its way out, its parts unlinked one after the
- * other: the second look comes a moment later. */
+/* What seems to be stranded, or to have lost a part, may just be on its way out, its parts
+ * unlinked one after the other: the second look comes a moment later. */
 static void let_it_go(const struct work *w)
 {
 	for (guint i = 0; i < w->confirm->len; i++) {
 		const struct outcome *o = w->confirm->pdata[i];
 
-		if (o->verdict == VERDICT_CORRUPT && o->impact == IMPACT_STRANDED &&
+		if (o->verdict == VERDICT_CORRUPT &&
+		    (o->impact == IMPACT_STRANDED || o->impact == IMPACT_DAMAGED_DELIVERY) &&
 		    w->scan->spool->running != SERVER_STOPPED) {
 			g_usleep(CONFIRM_AFTER_MS * 1000);
 			return;
@@ -563,9 +564,8 @@ static void confirm(struct work *w)
 					.depth = (uint8_t)outcome_depth(w->scan->spool, o),
 					.fresh = true };
 		g_autofree char *dir = g_path_get_dirname(o->path);
-		const char *base = strrchr(o->path, '/');
 
-		lanes_submit_one(w->lanes, job, dir, base + 1);
+		lanes_submit_one(w->lanes, job, dir, base_of(o->path));
 	}
 	lanes_drain(w->lanes);
 	for (guint i = 0; i < w->confirm->len; i++) {

@@ -59,10 +59,10 @@ int server_lock(const struct spool *spool, const struct outcome *o)
 		return fcntl(spool->root, F_DUPFD_CLOEXEC, 3);
 	if (fd < 0)
 		return fd;
-	if (lock->kind == LOCK_FCNTL)
-		ret = take_fcntl(fd, lock, o);
-	else if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+	if (lock->kind != LOCK_FCNTL && flock(fd, LOCK_EX | LOCK_NB) < 0)
 		ret = -errno;
+	else if (lock->kind != LOCK_FLOCK)
+		ret = take_fcntl(fd, lock, o);
 	if (ret == 0)
 		return fd;
 	close(fd);

@@ -203,7 +203,7 @@ static unsigned percent_used(fsblkcnt_t total, fsblkcnt_t free, fsblkcnt_t avail
 	return used + avail == 0 ? 101 : (unsigned)((used * 100 + used + avail - 1) / (used + avail));
 }
 
-/* "3.7.11" as VERSION(3, 7, 11); 0 when it is no version. */
+/* "3.7.11" as VERSION(3, 7, 11), whatever comes after it; 0 when it is no version. */
 static uint32_t version_number(const char *text)
 {
 	unsigned major = 0, minor = 0, patch = 0;
@@ -400,40 +400,12 @@ void spool_close(struct spool *spool)
 	g_free(spool);
 }
 
-bool spool_is_at(const char *path, unsigned index)
-{
-	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	bool yes = fd >= 0 && spool_detect(fd) == (int)index;
-
-	if (fd >= 0)
-		close(fd);
-	return yes;
-}
-
 bool spool_excludes(const struct spool *spool, const char *path)
 {
 	for (char **p = spool->exclude; p != NULL && *p != NULL; p++)
 		if (fnmatch(*p, path, FNM_PATHNAME | FNM_LEADING_DIR) == 0)
 			return true;
 	return false;
-}
-
-char **spool_host(void)
-{
-	GPtrArray *found = g_ptr_array_new();
-
-	for (unsigned i = 0; formats[i] != NULL; i++) {
-		unsigned configured;
-		const GPtrArray *roots = host_roots(i, &configured);
-
-		for (guint k = 0; k < roots->len; k++) {
-			if (k < configured || spool_is_at(roots->pdata[k], i))
-				g_ptr_array_add(found, g_strconcat(formats[i]->name, ":",
-								   roots->pdata[k], NULL));
-		}
-	}
-	g_ptr_array_add(found, NULL);
-	return (char **)g_ptr_array_free(found, FALSE);
 }
 
 /* Can this directory of the root be a spool of its own? Those that the format knows cannot. */

@@ -39,7 +39,10 @@ bool spool_set_version(struct spool *spool, const char *version);
 /* Look again whether the server runs: from its pid file and /proc/locks, taking no lock. */
 enum running spool_running(const struct spool *spool);
 
-/* Does a spool of formats[index] lie at `path`? */
+/* The format that recognises most of the names in a directory, or -1. */
+int spool_detect(int root);
+
+/* Does a spool of formats[index] lie at `path`, or several below it? */
 bool spool_is_at(const char *path, unsigned index);
 
 /* The spools of this host, by what its installations say and by the formats' usual places: a vector
@@ -49,8 +52,10 @@ char **spool_host(void);
 /* The spools inside of a spool (named queues), by name: a vector of TYPE:PATH (g_strfreev). */
 char **spool_inner(const struct spool *spool);
 
-/* The format that recognises most of the names in a directory, or -1. */
-int spool_detect(int root);
+/* The spools that each of `args` (NULL ends) stands for: itself, or the several that lie in a
+ * directory that is no spool itself (format.several_below). A vector of arguments for
+ * spool_open() (g_strfreev). */
+char **spool_expand_all(char *const *args);
 
 /* The TYPE of TYPE:PATH; -1 and *path_r = arg when there is none. */
 int spool_type(const char *arg, const char **path_r);

@@ -266,6 +266,20 @@ static void add_all(const struct settings *settings, GPtrArray *spools, spools_t
 		told(arg, ask_late(), "does not answer; spools that only it knows may be missing");
 }
 
+/* The spools that a word stands for: mostly itself. */
+static char **stands_for(const struct settings *settings, char *word)
+{
+	char *one[] = { word, NULL };
+	g_autofree char *cwd = g_get_current_dir(), *whole = NULL;
+	const char *path;
+
+	spool_type(word, &path);
+	whole = g_canonicalize_filename(path, cwd);
+	if (by_name(settings, word) != NULL || is_away(settings, whole))
+		return g_strdupv(one);
+	return spool_expand_all(one);
+}
+
 GPtrArray *spools_open(const struct settings *settings, char **words, spools_told *told, void *arg,
 		       unsigned *away_r)
 {
@@ -275,10 +289,14 @@ GPtrArray *spools_open(const struct settings *settings, char **words, spools_tol
 	if (*words == NULL)
 		add_all(settings, spools, told, arg, away_r);
 	for (; *words != NULL; words++) {
-		char *error = NULL;
-		struct spool *spool = spools_open_one(settings, *words, &error);
+		g_auto(GStrv) each = stands_for(settings, *words);
 
-		add(settings, spools, *words, spool, error, told, arg);
+		for (char **word = each; *word != NULL; word++) {
+			char *error = NULL;
+			struct spool *spool = spools_open_one(settings, *word, &error);
+
+			add(settings, spools, *word, spool, error, told, arg);
+		}
 	}
 	return spools;
 }

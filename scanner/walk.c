@@ -11,6 +11,7 @@
 
 #include "beneath.h"
 #include "bounds.h"
+#include "names.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -102,7 +103,7 @@ static bool walk_dir(struct walk *w, unsigned depth, const char *dir)
 		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
 			continue;
 		if (is_hash_dir(place, depth, e))
-			g_ptr_array_add(below, g_strconcat(dir, "/", e->d_name, NULL));
+			g_ptr_array_add(below, path_in(dir, e->d_name));
 		else
 			more = add(w, depth, dir, e);
 		errno = 0;

@@ -12,7 +12,7 @@ seconds=${1:-60}
 src=$(cd "$(dirname "$0")/../.." && pwd)
 out=${FUZZ_DIR:-$src/build-fuzz}
 live=${SPOOLCK_FUZZ_CORPUS:-/var/tmp/spoolck-live/postfix-corpus}
-targets=${*:-cursor wire decode postfix opensmtpd exim}
+targets=${*:-cursor wire decode postfix opensmtpd exim sendmail}
 
 for CC in ${CLANG:-} clang clang-19 clang-16 clang-14; do
 	command -v "$CC" >/dev/null && break
@@ -84,6 +84,19 @@ seed_exim() {
 		print $out pack("C4", $new ? 2 : 0, $n % 7, $n % 6, 0), join "\xff\0", @part;'
 }
 
+# Control file and text of a message in one input.
+seed_sendmail() {
+	find "$src"/fixtures/sendmail/*/spool /var/tmp/spoolck-live/sendmail-lab/spool-* -name '[qhQ]f?*' -size -6k 2>/dev/null | perl -ne '
+		chomp;
+		sub bytes { open my $in, "<:raw", $_[0] or return ""; local $/; return <$in> // "" }
+		my ($dir, $letter, $id) = m{^(.*)/([qhQ])f([^/]+)$} or next;
+		my $control = bytes($_);
+		my $text = bytes("$dir/df$id") . bytes("$dir/../df/df$id");
+		next if length "$control$text" > 8000 || ++$n > 400;
+		open my $out, ">:raw", sprintf "%s/seed-%05d", $ENV{SEEDS}, $n or die;
+		print $out pack("C5", index("qhQ", $letter), $n % 4, $n % 6, $n % 3, 0), $control, "\xff\0", $text;'
+}
+
 status=0 total=0 broken=0
 for t in $targets; do
 	build "$t"
@@ -94,6 +107,7 @@ for t in $targets; do
 	decode) SEEDS="$out/seeds-$t" seed_decode ;;
 	opensmtpd) SEEDS="$out/seeds-$t" seed_opensmtpd ;;
 	exim) SEEDS="$out/seeds-$t" seed_exim ;;
+	sendmail) SEEDS="$out/seeds-$t" seed_sendmail ;;
 	esac
 	if "$out/fuzz_$t" -max_total_time="$seconds" -max_len=8192 -timeout=20 -rss_limit_mb=1024 \
 		-print_final_stats=1 -artifact_prefix="$out/$t-" \

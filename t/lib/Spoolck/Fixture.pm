@@ -18,8 +18,8 @@ our @EXPORT_OK = qw(lay_out lines_of);
 my %log = map { $_ => 1 } qw(defer bounce trace);
 
 # What every queue of a format has, and the mode of its files, where they are not Postfix'.
-my %dirs = (exim => [qw(input msglog db)], opensmtpd => [qw(queue incoming purge temporary offline)]);
-my %mode = (exim => '0640', opensmtpd => '0600');
+my %dirs = (exim => [qw(input msglog db)], opensmtpd => [qw(queue incoming purge temporary offline)], sendmail => ['.']);
+my %mode = (exim => '0640', opensmtpd => '0600', sendmail => '0600');
 
 # The format of a case: the folder that it lies in.
 sub format_of { my ($case) = @_; return $case =~ m{/([^/]+)/[^/]+$} ? $1 : '' }
