@@ -39,6 +39,7 @@ struct place {
 	uint8_t depth_max;    /* levels of hash directories that may lie below */
 	bool hash_dir_one;    /* hash directories have one-character names */
 	bool required;        /* the server does not run without it */
+	bool of_parts;        /* a file here is a part of the message of its id met in an earlier place */
 };
 
 /* A part that a message can have. Roles are listed in the order in which they
@@ -183,6 +184,10 @@ struct format {
 	/* What the file name `path` (below place `place`, with its hash
 	 * directories) is. A name alone may be given, too: that of a file on its own. */
 	struct name (*id_of)(unsigned place, const char *path);
+
+	/* How many bytes of an id name the message in all its places, when the rest changes (Courier
+	 * appends the time of the next try). NULL: all of them. */
+	size_t (*stem)(const char *id, size_t id_len);
 
 	/* The path below the spool's root of the part `role` of a message `id` that
 	 * lies in `place`, with `depth` levels of hash directories. Returns its

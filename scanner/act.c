@@ -98,7 +98,8 @@ static unsigned neighbours(const struct spool *spool, const struct outcome *o,
 	return count;
 }
 
-/* Does this id carry the number of the file's inode? Servers write it in decimal (qmail) or in hex of either
+/* Does this id carry the number of the file's inode, or has the file more names than one, which a copy
+ * would part? Servers write it in decimal (qmail) or in hex of either
  * case (Postfix, Courier); the long ids of Postfix, whose server does not compare them, in neither. */
 static bool inode_in_name(const struct spool *spool, const struct outcome *o)
 {
@@ -107,7 +108,7 @@ static bool inode_in_name(const struct spool *spool, const struct outcome *o)
 	g_autofree char *lower = g_strdup_printf("%" PRIx64, o->facts.ino);
 
 	return spool->format->inode_in_name &&
-	       (strstr(o->path, decimal) != NULL || strstr(o->path, upper) != NULL ||
+	       (o->facts.nlink > 1 || strstr(o->path, decimal) != NULL || strstr(o->path, upper) != NULL ||
 		strstr(o->path, lower) != NULL);
 }
 

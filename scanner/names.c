@@ -17,3 +17,8 @@ struct name name_of(const struct format *format, unsigned place, const char *pat
 {
 	return format->id_of(place, below_place(format, place, path));
 }
+
+size_t stem_of(const struct format *format, const char *id, size_t len)
+{
+	return format->stem != NULL ? format->stem(id, len) : len;
+}

@@ -12,4 +12,7 @@ const char *below_place(const struct format *format, unsigned place, const char 
 /* What the file at `path` (below the root) is. The id lies inside `path`. */
 struct name name_of(const struct format *format, unsigned place, const char *path);
 
+/* How many bytes of an id name the message wherever it lies. */
+size_t stem_of(const struct format *format, const char *id, size_t len);
+
 #endif
