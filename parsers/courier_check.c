@@ -229,6 +229,8 @@ static void check_counts(const struct work *w)
 	text_str(&f->found, " N");
 	if (s->recipients == s->originals && s->recipients == s->notifies)
 		f->severity = SEV_SUSPECT;
+	else if (s->done == s->recipients)
+		f->impact = IMPACT_SERVER_DELETES; /* the one who is left is not among them */
 }
 
 /* A time is read up to the first byte that is no digit. */
@@ -243,7 +245,11 @@ static void check_expiry(const struct work *w)
 		return;
 	}
 	if (!co_number(s->expiry.value, &n)) {
-		note(w, F_COURIER_EXPIRY, &s->expiry, "a decimal number");
+		f = note(w, F_COURIER_EXPIRY, &s->expiry, "a decimal number");
+		if (s->expires != UINT64_MAX && s->expires > (uint64_t)w->m->site.now) {
+			f->severity = SEV_SUSPECT; /* what is behind the digits is not read */
+			f->impact = IMPACT_NONE;
+		}
 	} else if (s->arrival > 0 && s->arrival < w->m->site.now + DAY && n < (uint64_t)s->arrival &&
 		   (uint64_t)s->arrival - n > CO_SUBMIT_MAX) {
 		f = note(w, F_COURIER_EXPIRY, &s->expiry, "a time after the arrival");
@@ -286,25 +292,30 @@ static void check_control(const struct work *w)
 	check_sum(w);
 }
 
+static uint16_t put_address(struct cur value, uint8_t *to)
+{
+	size_t n = cur_left(&value) < ADDRESS_MAX ? cur_left(&value) : ADDRESS_MAX;
+
+	cur_copy(&value, to, n);
+	return (uint16_t)n;
+}
+
 /* The envelope as far as it can be read: the first recipient who is not done. */
 static void put_envelope(const struct work *w)
 {
-	struct cur c = co_text(&w->m->parts[CO_ENTRY]), value = w->s->sender;
+	struct cur c = co_text(&w->m->parts[CO_ENTRY]);
 	struct report *r = w->r;
 	struct co_line line;
 	uint64_t n = 0;
 	bool first = true;
 
 	r->has_sender = w->s->senders > 0;
-	r->sender_len = (uint16_t)(cur_left(&value) < ADDRESS_MAX ? cur_left(&value) : ADDRESS_MAX);
-	cur_copy(&value, r->sender, r->sender_len);
+	if (r->has_sender)
+		r->sender_len = put_address(w->s->sender, r->sender);
 	while (first && co_next(&c, &line)) {
 		if (line.letter != 'r' || co_is_done(w->s, n++))
 			continue;
-		value = line.value;
-		r->recipient_len = (uint16_t)(cur_left(&value) < ADDRESS_MAX ? cur_left(&value) :
-									      ADDRESS_MAX);
-		cur_copy(&value, r->recipient, r->recipient_len);
+		r->recipient_len = put_address(line.value, r->recipient);
 		first = false;
 	}
 	r->recipients = w->s->recipients - w->s->done;
@@ -408,7 +419,7 @@ static void check_entry(const struct work *w)
 		check_inode(w);
 	if (same && !present(w, CO_DATA) && co_settled(w->m))
 		names(w, F_COURIER_DATA_MISSING);
-	if (w->s->has_next && w->s->next_time != w->id.time && co_settled(w->m)) {
+	if (w->s->has_next && w->s->next_time != w->id.time && entry->nlink == 2 && co_settled(w->m)) {
 		f = note(w, F_COURIER_SCHEDULE, &w->s->next, "");
 		text_u64(&f->expected, w->id.time);
 		text_str(&f->expected, ", as in the name");

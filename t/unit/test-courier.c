@@ -210,6 +210,7 @@ static void test_records(void)
 	line("NSFD\n", "", "counts " DAMAGED);
 	line("NSFD\n", "NSFD\nN\n", "counts " DAMAGED);
 	line("rcarol@example.net\n", "", "counts " DAMAGED ", result " DAMAGED ", info " ODD);
+	line("rbob@example.net\n", "", "counts " DAMAGED ", result " DAMAGED ", info " ODD);
 	line("Rrfc822;bob@x\nNSFD\n", "NSFD\nRrfc822;bob@x\n", "counts suspect damaged-delivery");
 	line("NSFD\n", "NX\n", "value " ODD);
 	line("tH\n", "tX\n", "value " ODD);
@@ -227,6 +228,7 @@ static void test_times(void)
 	line("E1795782198\n", "E\n", "expiry " DELETES);
 	line("E1795782198\n", "E17x95782198\n", "expiry " DELETES);
 	line("E1795782198\n", "E0\n", "expiry " DELETES);
+	line("E1795782198\n", "E1795782198x\n", "expiry " ODD);
 	line("E1795782198\n", "E99999999999999999999999\n", "expiry " DELETES);
 	line("E1795782198\n", "E9795782198\n", "expiry " ODD);
 	line("E1795782198\n", "E1795177399\n", "expired notice none");
@@ -308,6 +310,18 @@ static void test_links(void)
 	expect(&in, NULL);
 	in.mode = 0100600;
 	expect(&in, "access suspect stranded");
+}
+
+/* With a recipient the one to be done is lost, and the other one counts as all. */
+static void test_shifted(void)
+{
+	g_autofree char *bytes = g_strconcat(control, "S0 1795177698\n", NULL);
+	char *lost = strstr(bytes, "rbob@example.net\n");
+	struct input in;
+
+	memmove(lost, lost + 17, strlen(lost + 17) + 1);
+	in = input_of(bytes, strlen(bytes));
+	expect(&in, "counts " DELETES ", result " DAMAGED ", info " ODD ", done notice none");
 }
 
 /* Before the first try the control file may be in tmp/ still. */
@@ -606,6 +620,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/courier/whole", test_whole);
 	g_test_add_func("/courier/links", test_links);
 	g_test_add_func("/courier/untried", test_untried);
+	g_test_add_func("/courier/shifted", test_shifted);
 	g_test_add_func("/courier/folders", test_folders);
 	g_test_add_func("/courier/stray", test_stray);
 	g_test_add_func("/courier/submission", test_submission);

@@ -11,6 +11,7 @@ use File::Basename qw(basename dirname);
 use File::Find ();
 use File::Path ();
 use Spoolck qw(read_file write_file PLACES);
+use Spoolck::Fixture::Courier qw(lay_out_courier);
 
 our @EXPORT_OK = qw(lay_out lines_of);
 
@@ -30,6 +31,7 @@ sub lay_out {
     my ($case, $root) = @_;
     my $special = layout("$case/layout");
     my (@files, %inode, %back);
+    return lay_out_courier($case, $root, $special) if format_of($case) eq 'courier';
 
     File::Path::make_path(map { "$root/$_" } @{ $dirs{ format_of($case) } // [PLACES] });
     File::Find::find({ no_chdir => 1, wanted => sub {
