@@ -121,6 +121,7 @@ sub finding_lines {
         $value = '@INODE@' if $f->{name} eq 'postfix.inode' && $value eq $inode;
         $value = '@OWNER@' if $f->{name} eq 'postfix.owner' && $value eq $root_owner;
         $value = $back->{$value} // $value;
+        $value =~ s/\b\d{10}\b/\@TIME@/g, $value =~ s{^(a folder msgq/)\d+}{$1\@TIME@} if $f->{name} =~ /^courier\./;
         $value = qq("$value") if $key eq 'found'; # may begin or end with blanks
         push @lines, sprintf '    %-9s %s', $key, $value;
     }
