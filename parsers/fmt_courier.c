@@ -316,6 +316,8 @@ static void cross(const struct sighting *a, const struct sighting *b, struct rep
 static const char *const default_roots[] = { "/var/lib/courier", "/usr/lib/courier/var",
 					     "/var/spool/courier", NULL };
 
+static const char *const version_command[] = { "courier", "--version", NULL };
+
 const struct format fmt_courier = {
 	.name = "courier",
 	.server = "Courier",
@@ -331,6 +333,7 @@ const struct format fmt_courier = {
 	.inode_in_name = true,
 	.pid_file = "tmp/courierd.lock",
 	.default_roots = default_roots,
+	.version_command = version_command,
 	.stop_command = "systemctl stop courier",
 	.start_command = "systemctl start courier",
 	.wake_command = "courier flush",

@@ -207,6 +207,14 @@ static uint32_t version_number(const char *text)
 	return VERSION(major & 0xff, minor & 0xff, patch & 0xff);
 }
 
+/* The first word that begins with a digit: some say their name first. NULL when there is none. */
+static char *version_word(const char *text)
+{
+	while (text != NULL && *text != '\0' && !g_ascii_isdigit(*text))
+		text++;
+	return text != NULL && *text != '\0' ? g_strndup(text, strcspn(text, " \t\r\n")) : NULL;
+}
+
 bool spool_set_version(struct spool *spool, const char *version)
 {
 	uint32_t number = version_number(version);
@@ -247,8 +255,9 @@ static void site_learn(struct spool *spool)
 	}
 	if (is_default_root(spool)) {
 		g_autofree char *limit = f->limit_command ? ask_command(f->limit_command) : NULL;
+		g_autofree char *version = f->version_command ? ask_command(f->version_command) : NULL;
 
-		spool->version = f->version_command ? ask_command(f->version_command) : NULL;
+		spool->version = version_word(version);
 		spool->site.version = version_number(spool->version);
 		spool->site.record_limit = limit != NULL ? strtoull(limit, NULL, 10) : 0;
 	}
