@@ -82,7 +82,7 @@ static const struct place places[CO_PLACES] = {
 	[CO_MSGQ] = { .name = "msgq", .kind = PLACE_QUEUE, .lock = MOVE_STOPPED, .next = TO(CO_MSGS),
 		      .depth_max = 1 },
 	[CO_MSGS] = { .name = "msgs", .kind = PLACE_QUEUE, .lock = MOVE_STOPPED, .depth_max = 1,
-		      .required = true, .of_parts = true },
+		      .required = true },
 	[CO_TMP] = { .name = "tmp", .kind = PLACE_QUEUE, .lock = MOVE_STOPPED, .next = TO(CO_MSGS),
 		     .depth_max = 1, .required = true },
 };
@@ -325,6 +325,7 @@ const struct format fmt_courier = {
 	.tested_version = VERSION(1, 0, 0),
 	.places = places,
 	.nplaces = CO_PLACES,
+	.of_parts = TO(CO_MSGS),
 	.roles = roles,
 	.nroles = CO_ROLES,
 	.loose_place = CO_MSGS,

@@ -39,7 +39,6 @@ struct place {
 	uint8_t depth_max;    /* levels of hash directories that may lie below */
 	bool hash_dir_one;    /* hash directories have one-character names */
 	bool required;        /* the server does not run without it */
-	bool of_parts;        /* a file here is a part of the message of its id met in an earlier place */
 };
 
 /* A part that a message can have. Roles are listed in the order in which they
@@ -161,6 +160,8 @@ struct format {
 	uint32_t tested_version;/* the same as a number, patch 0 */
 	const struct place *places; /* in the order in which the server reads them at start */
 	unsigned nplaces;
+	uint16_t of_parts;      /* bit per place: a file there is a part of the message of its id that
+				 * was met in an earlier place */
 	const struct role *roles;
 	unsigned nroles;        /* at most PARTS_MAX */
 	unsigned loose_place;   /* where a file that is explained on its own is taken to lie */

@@ -300,7 +300,7 @@ static bool on_names(void *arg, unsigned place, unsigned depth, const char *dir,
 		sight = seen_add(w->seen, name.id,
 				 stem_of(w->scan->spool->format, name.id, name.id_len), names[i].ino);
 		if (sight == SEEN_SAME ||
-		    (sight == SEEN_OTHER && w->scan->spool->format->places[place].of_parts))
+		    (sight == SEEN_OTHER && w->scan->spool->format->of_parts >> place & 1))
 			continue;
 		if (name.kind == NAME_FOREIGN || !file) {
 			foreign(w, place, dir, &names[i]);
