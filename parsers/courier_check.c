@@ -123,7 +123,7 @@ static bool is_refused(struct cur c)
 		else if (!quoted && (ch == ';' || ch == '<' || ((ch == '@' || ch == '.') && ch == before)))
 			return true;
 	}
-	return before == '@';
+	return before == '@' || before == '.';
 }
 
 /* A sender that Courier cannot read makes the message undeliverable, and nobody can be told. */
@@ -454,6 +454,7 @@ static void check_delay(const struct work *w)
 	    next / CO_FOLDER_SECONDS == now / CO_FOLDER_SECONDS)
 		return;
 	f = note(w, F_COURIER_DELAY, &w->s->delay, "a folder msgq/");
+	f->severity = SEV_SUSPECT;
 	text_u64(&f->expected, next / CO_FOLDER_SECONDS);
 }
 

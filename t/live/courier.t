@@ -73,10 +73,17 @@ sub ours {
 
 sub lines { my ($pattern) = @_; return scalar(() = $lab->log =~ /$pattern/g) }
 
-# Until courierd has said nothing for a while.
+# Until courierd waits with nothing in progress, and has said nothing for a while.
 sub quiet {
     my $last = -1;
-    wait_for('courierd to have done everything', 100, sub { sleep 2; my $n = length $lab->log; my $same = $n == $last; $last = $n; $same });
+    wait_for('courierd to have done everything', 150, sub {
+        sleep 2;
+        my $log = $lab->log;
+        my ($idle) = $log =~ /.*\bWaiting\.[^\n]*inprogress=(\d+)/s;
+        my $same = length $log == $last;
+        $last = length $log;
+        $same && defined $idle && $idle == 0;
+    });
 }
 
 # --- Real mail ---------------------------------------------------------------------------------
@@ -135,8 +142,8 @@ sub agrees {
         return 'deleted' if $deletes;
         # Submit refuses such a sender, but another release might not.
         return 'a sender that cannot be told' if $names =~ /courier\.sender/ && $seen;
-        # The sender is told, as of any address that is refused.
-        return 'an address that is refused' if $now->{count} == $before->{count} && $now->{left} ne $before->{left} && $now->{sender} ne '';
+        # Letters make another address, which may be one that is refused.
+        return 'an address that is refused' if $now->{count} == $before->{count} && $now->{left} . $now->{sender} ne $before->{left} . $before->{sender};
         return 'all done by the records' if $names =~ /courier\.done/ && $o->{verdict} eq 'noted';
         return undef;
     }
@@ -177,7 +184,7 @@ subtest 'damaged control files' => sub {
         push @disagree, "$n $c->{kind}: server $f->{word} ($f->{count}), we $o->{verdict} $o->{impact} $o->{names}" unless defined $as;
     }
     diag join ', ', map { "$tally{$_} $_" } sort keys %tally;
-    is(scalar @disagree, 0, 'we agree on ' . keys(%$cases)) or diag join "\n", @disagree;
+    is(scalar @disagree, 0, 'we agree on ' . keys(%$cases)) or diag join "\n", @disagree[0 .. ($#disagree < 30 ? $#disagree : 30)];
     cmp_ok($tally{deleted}, '>', 100, 'many were deleted');
     cmp_ok($tally{'read as before'}, '>', 500, 'many were not');
 };
@@ -245,7 +252,7 @@ subtest 'a zero byte, and mail without end' => sub {
     is(ours($spool)->{$n}{names}, 'courier.nul ', 'is corrupt');
     $lab->log_cut;
     $lab->start;
-    wait_for('the third delivery', 30, sub { lines(qr/,addr=<tmp0\@example\.net>: 250 |status: success|,success/) >= 3 });
+    wait_for('the third delivery', 30, sub { lines(qr/,addr=<ok0\@example\.net>,success: delivered/) >= 3 });
     ok(-e Lab::Courier::parts($spool, $n, $due)->{control}, 'the message is delivered again and again');
     $lab->stop;
     $lab->configure(esmtproutes => ':[127.0.0.9],2599', retryalpha => 3600, retrybeta => 3);
@@ -253,8 +260,13 @@ subtest 'a zero byte, and mail without end' => sub {
 
 # --- Into quarantine, and back ------------------------------------------------------------------------
 
+# With the store on another file system: what leaves lodges in spoolck/ of the spool, because a copy
+# would not be the same inode.
 subtest 'quarantine, a clean start, and back' => sub {
     my $spool = "$base/few";
+    run_ok('mkdir', '-p', "$base/far");
+    run_ok('mount', '-t', 'tmpfs', 'none', "$base/far");
+    my @store = ('--store', "$base/far/store");
     my $due = time - 1000;
     $lab->use_spool($spool);
     my @good = map { $lab->put($spool, $due, control => control_file($due), data => $text) } 1 .. 10;
@@ -273,6 +285,8 @@ subtest 'quarantine, a clean start, and back' => sub {
     nothing_above(scan('-n', @store, "courier:$spool"), 'the second run is clean');
     my $add = spoolck('quarantine', @store, 'add', "courier:$spool:$good[0]");
     is(exit_bits($add), '1', 'a healthy one is put aside by its number') or diag $add->{err};
+    my $lodge = snapshot("$spool/spoolck");
+    is(scalar(grep { /^f/ } values %$lodge), 18, 'all of it lodges in the spool');
     $lab->log_cut;
     $lab->start;
     wait_for('the others to be tried', 30, sub { lines(qr/courierd: completed,/) >= 9 });
@@ -280,6 +294,7 @@ subtest 'quarantine, a clean start, and back' => sub {
     my $refused = spoolck('quarantine', @store, 'add', "courier:$spool:$good[1]");
     isnt(exit_bits($refused), '1', 'nothing can be moved while it runs');
     like($refused->{err}, qr/server is stopped/, 'and it is said why');
+    same_tree($lodge, snapshot("$spool/spoolck"), 'the lodge was left alone');
     my @entries = map { $_->{entry} } json_lines(spoolck('quarantine', 'list', @store, '--format', 'json')->{out});
     is(scalar @entries, 6, 'six entries');
     my $early = spoolck('quarantine', @store, 'restore', '--force', @entries);
@@ -299,9 +314,10 @@ subtest 'quarantine, a clean start, and back' => sub {
     $lab->configure(esmtproutes => ':[127.0.0.1],2526');
     my $control = Lab::Courier::parts($spool, $good[0], $due)->{control};
     $lab->start;
-    wait_for('the restored message to be tried', 30, sub { !-e $control || slurp($control) =~ /^[SD]0/m });
-    pass('the restored message is tried');
+    wait_for('the restored message to be done', 30, sub { !-e $control });
+    like($lab->log, qr/addr=<ok0\@example\.net>,success: delivered/, 'the restored message is delivered');
     $lab->stop;
+    run_ok('umount', "$base/far");
 };
 
 stop_children();

@@ -202,6 +202,7 @@ static void test_records(void)
 	line("salice", "salice@", "sender suspect server-deletes");
 	line("salice", "sal..ice", "sender suspect server-deletes");
 	line("example.org", "", "sender suspect server-deletes");
+	line("example.org", "example.", "sender suspect server-deletes");
 	line("rbob@example.net", "r", "recipient " DELETES);
 	line("rbob", "rb\x01ob", "recipient " DAMAGED);
 	line("rbob@example.net\nRrfc822;bob@x\nNSFD\nrcarol@example.net\nR\nN\n", "", "no-recipient " DELETES
