@@ -3,7 +3,8 @@
  *
  *	fmt_courier.c      the layout, the grammar, places and names, the format
  *	courier_read.c     records, numbers and the counts of a control file as Courier reads them
- *	courier_check.c    check(): the control file, how the parts fit, both ends of the text
+ *	courier_check.c    check(): how names, links and parts fit, both ends of the text
+ *	courier_records.c  check(): the records of a control file
  *	courier_show.c     decode() and body()
  *
  * Nothing outside of these files includes this header.
@@ -25,7 +26,6 @@
 #define CO_ORPHAN 3600        /* seconds after which nobody is about to add the control file */
 #define CO_TRACKED 65536u     /* recipients of which is known whether they are done; a batch has 100 */
 #define CO_TAIL 4096u         /* window for the end of the text */
-#define CO_HEAD 512u          /* ... and for its beginning */
 
 /* --- Grammar ---------------------------------------------------------------- */
 
@@ -132,6 +132,25 @@ bool co_is_done(const struct co_sum *s, uint64_t recipient);
 
 /* All that is left of the cursor, as text. */
 void co_say(struct text *t, struct cur c);
+
+/* --- check() ----------------------------------------------------------------------- */
+
+struct co_work {
+	const struct message *m;
+	struct report *r;
+	const struct co_sum *s;
+	struct co_id id;
+};
+
+/* A finding about one record of the control file. */
+struct finding *co_note(const struct co_work *w, enum finding_id id, const struct co_line *line,
+			const char *expected);
+
+/* All records, each alone and together. */
+void co_check_records(const struct co_work *w);
+
+/* The envelope as far as it can be read: the first recipient who is not done. */
+void co_put_envelope(const struct co_work *w);
 
 /* --- The format's functions ------------------------------------------------------ */
 
