@@ -27,6 +27,39 @@ static void new_row(struct row *row, unsigned part, uint64_t offset, uint64_t le
 	row->depth = (uint8_t)depth;
 }
 
+/* --- What is somebody's ------------------------------------------------------------- */
+
+/* Of "0 R text" the text. */
+static void mask_info(struct row *row, struct cur value)
+{
+	size_t n = cur_left(&value);
+
+	for (unsigned blanks = 0; blanks < 2 && cur_left(&value) > 0;)
+		blanks += cur_u8(&value) == ' ';
+	row->told = true;
+	if (n > 0 && cur_left(&value) > 0)
+		row_personal(row, cur_offset(&value), cur_left(&value), PERSONAL_TEXT);
+}
+
+/* A letter that Courier does not know may begin anything. */
+static void mask_value(struct row *row, const struct co_line *line, unsigned letter)
+{
+	uint64_t at = cur_offset(&line->value), left = cur_left(&line->value);
+	enum co_value value = letter < CO_LETTERS ? (enum co_value)co_letters[letter].value : CO_TEXT;
+
+	row->told = true; /* the letter, and what is not masked below */
+	if (left == 0 || line->letter == 'u')
+		return;
+	if (line->letter == 's' || line->letter == 'r' || line->letter == 'R')
+		row_personal(row, at, left, PERSONAL_ADDRESS);
+	else if (value == CO_TIME || value == CO_NUMBER || value == CO_RESULT)
+		row_personal(row, at, left, PERSONAL_LETTERS);
+	else if (value == CO_INFO)
+		mask_info(row, line->value);
+	else if (value == CO_TEXT)
+		row_personal(row, at, left, PERSONAL_TEXT);
+}
+
 /* --- The control file ------------------------------------------------------------- */
 
 static void say_value(struct row *row, const struct co_line *line, unsigned letter)
@@ -85,6 +118,7 @@ static enum step record_row(struct co_show *s, const struct part *p, struct row 
 	else
 		text_bytes(&row->kind, (const uint8_t *)&line.letter, 1);
 	say_value(row, &line, letter);
+	mask_value(row, &line, letter);
 	return STEP_ROW;
 }
 
@@ -157,6 +191,7 @@ static enum step header_row(struct co_show *s, const struct part *p, struct row 
 		return text_row(s, p, row);
 	}
 	cur_skip_blanks(&line);
+	row_personal(row, cur_offset(&line), cur_left(&line), PERSONAL_TEXT);
 	co_say(&row->detail, line);
 	s->pos += n + 1;
 	s->rows++;

@@ -25,6 +25,8 @@ enum impact {
 	IMPACT_SERVER_STOPS,     /* a daemon dies, loops or hangs */
 };
 
+#define IMPACT_COUNT (IMPACT_SERVER_STOPS + 1)
+
 enum finding_id {
 #define FINDING(id, name, severity, impact, text, server, todo) F_##id,
 #include "findings.def"
@@ -102,6 +104,8 @@ struct finding {
 	uint8_t part;        /* index into the message's parts */
 	uint64_t offset;     /* in that part */
 	uint64_t length;     /* bytes concerned, 0 = a place between bytes */
+	int64_t deadline;    /* seconds since 1970 when the server deletes the message for it; 0 = not
+	                      * known, or as soon as it meets it */
 	struct text field;   /* "size record, field 2 (data offset)" */
 	struct text expected;
 	struct text found;

@@ -78,6 +78,8 @@ const struct co_letter co_letters[CO_LETTERS] = {
 
 #define TO(place) (1u << (place))
 
+/* Mail comes from tmp/, but an entry says more than the submission that it may be a second name of; what
+ * comes meanwhile is met in the second walk. */
 static const struct place places[CO_PLACES] = {
 	[CO_MSGQ] = { .name = "msgq", .kind = PLACE_QUEUE, .lock = MOVE_STOPPED, .next = TO(CO_MSGS),
 		      .depth_max = 1 },
@@ -262,6 +264,13 @@ static size_t stem(const char *id, size_t id_len)
 	return co_id(id, id_len, &parsed) ? parsed.stem : id_len;
 }
 
+/* A file with two names must stay one, whatever number they have. */
+static bool inode_in_name(const char *id, size_t id_len)
+{
+	(void)id, (void)id_len;
+	return true;
+}
+
 /* msgs and msgq together are Courier's; its other folders make it surer. */
 static unsigned bid(const char *const *names, size_t count)
 {
@@ -331,7 +340,6 @@ const struct format fmt_courier = {
 	.loose_place = CO_MSGS,
 	/* Courier opens its own folders by name and never lists the directory above them. */
 	.hidden = "spoolck",
-	.inode_in_name = true,
 	.pid_file = "tmp/courierd.lock",
 	.default_roots = default_roots,
 	.version_command = version_command,
@@ -341,6 +349,7 @@ const struct format fmt_courier = {
 	.bid = bid,
 	.id_of = id_of,
 	.stem = stem,
+	.inode_in_name = inode_in_name,
 	.path_of = path_of,
 	.in_flight = in_flight,
 	.check_scratch = sizeof(struct co_check),

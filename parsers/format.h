@@ -48,6 +48,7 @@ struct role {
 	const char *name;     /* "message", "defer log" */
 	bool checked;         /* given to check(); the others only move along */
 	bool whole;           /* check() gets all of it at once, up to WHOLE_MAX; else a window */
+	bool alone;           /* check() and decode() take it without the anchor, too (explain) */
 	bool shared;          /* other messages have it, too: check() gets its facts and no bytes,
 	                       * and it stays when one of them leaves */
 };
@@ -87,6 +88,7 @@ struct site {
 	uint32_t owner;         /* uid that owns the queue directories; UINT32_MAX unknown */
 	uint32_t version;       /* major << 16 | minor << 8 | patch, 0 unknown */
 	uint64_t record_limit;  /* the server's limit for a line or record, 0 unknown */
+	uint32_t keep;          /* seconds for which the server keeps what it cannot read, 0 unknown */
 };
 
 /* One part as the reader found it. The window moves for stream parts. */
@@ -125,6 +127,22 @@ struct want {
 	size_t need;            /* 1..len: with this many it gets on already */
 };
 
+/* Bytes of a row that are somebody's, and how they are masked before a stranger sees the file, each by as many. */
+enum personal_kind {
+	PERSONAL_LETTERS, /* a number should be here: all letters become one */
+	PERSONAL_TEXT,    /* ... and all digits, too */
+	PERSONAL_ADDRESS, /* ... but equal ones stay equal, and their byte order stays */
+	PERSONAL_OPAQUE,  /* compressed or encrypted: every byte, whatever it is */
+	PERSONAL_KINDS
+};
+
+struct personal {
+	uint64_t offset, length; /* in the row's part */
+	uint8_t kind;            /* enum personal_kind */
+};
+
+#define ROW_PERSONAL 3
+
 /* One line of the annotated listing. */
 struct row {
 	uint8_t part;
@@ -134,7 +152,28 @@ struct row {
 	uint8_t depth;           /* nesting, for indentation: 0 = top */
 	struct text kind;        /* "recipient", "pointer", "text" */
 	struct text detail;      /* decoded value or first bytes of the data */
+
+	/* For `quarantine export --redact`. told: all other bytes of the row are the server's own, and stay. A
+	 * row that does not tell, and what no row covers, is masked as text. */
+	bool told;
+	uint8_t npersonal;
+	struct personal personal[ROW_PERSONAL];
 };
+
+/* Add to a row; one too many has no room, and the row does not tell any more. */
+static inline void row_personal(struct row *row, uint64_t offset, uint64_t length, enum personal_kind kind)
+{
+	if (row->npersonal >= ROW_PERSONAL) {
+		row->npersonal = 0;
+		row->told = false;
+		return;
+	}
+	row->personal[row->npersonal].offset = offset;
+	row->personal[row->npersonal].length = length;
+	row->personal[row->npersonal].kind = (uint8_t)kind;
+	row->npersonal++;
+	row->told = true;
+}
 
 /* One run of message text: bytes of a part, then possibly a line end that the
  * file does not hold. */
@@ -142,6 +181,15 @@ struct run {
 	uint8_t part;
 	uint64_t offset, length;
 	bool newline;
+};
+
+/* Where the installation says something of itself: a line that a command prints, or that
+ * a file holds. Neither starts a daemon; both are read up to a bound. */
+struct source {
+	const char *file;             /* absolute; NULL: */
+	const char *const *command;   /* argv; NULL ends. A source with neither ends a table */
+	const char *before;           /* what stands before the value; '*' = any text, "" = nothing */
+	const char *below;            /* of a path: where the spool lies below it; NULL = there */
 };
 
 /* The same id seen twice with different inodes, for cross(). */
@@ -158,8 +206,10 @@ struct format {
 	const char *server;     /* "Postfix", for people */
 	const char *tested;     /* newest series whose files were tested: "3.7" */
 	uint32_t tested_version;/* the same as a number, patch 0 */
-	const struct place *places; /* in the order in which the server reads them at start */
+	const struct place *places; /* those that mail leaves before those it enters */
 	unsigned nplaces;
+	const uint8_t *start_order; /* all places in the order in which the server reads them at start;
+	                             * NULL = as above */
 	uint16_t of_parts;      /* bit per place: a file there is a part of the message of its id that
 				 * was met in an earlier place */
 	const struct role *roles;
@@ -167,20 +217,26 @@ struct format {
 	unsigned loose_place;   /* where a file that is explained on its own is taken to lie */
 	struct lock lock;       /* for places with MOVE_LOCKED */
 	const char *hidden;     /* directory below the root where the server never looks, for the lodge */
-	bool inode_in_name;     /* a restored copy has to be the same inode */
 
 	/* Of the installation, all may be NULL. */
 	const char *pid_file;   /* below the root; its lock or its pid tells whether the server runs */
 	const char *chrooted;   /* or: the name of a process whose root directory is the spool */
 	const char *const *default_roots;   /* where this server's spool usually is; NULL ends */
+	const struct source *sources;       /* what else tells where: each value is a path, of which
+	                                     * the last name may hold wildcards of glob(7) */
 	const char *const *version_command; /* argv that prints the version; NULL ends */
 	const char *const *limit_command;   /* argv that prints record_limit */
+	const struct source *keep_source;   /* site.keep as a time such as 4d or 1w12h */
 	const char *stop_command, *start_command; /* what the administrator types */
 	const char *wake_command; /* makes the server look at a restored message */
 
 	/* How surely a directory that holds these names is this server's spool:
 	 * bits of evidence, 0 = no. */
 	unsigned (*bid)(const char *const *names, size_t count);
+
+	/* Is the directory `name` of the root, which holds these names, a spool of its own (a named
+	 * queue)? It has the same places. NULL: none is. */
+	bool (*inner)(const char *name, const char *const *names, size_t count);
 
 	/* What the file name `path` (below place `place`, with its hash
 	 * directories) is. A name alone may be given, too: that of a file on its own. */
@@ -196,6 +252,10 @@ struct format {
 	size_t (*path_of)(unsigned place, unsigned role, const char *id, size_t id_len,
 			  unsigned depth, char *buf, size_t cap);
 
+	/* Does this id name the inode of its file, so that a restored copy would have to be the same inode?
+	 * NULL: none does. */
+	bool (*inode_in_name)(const char *id, size_t id_len);
+
 	/* From mode, age and type alone: is the server still writing it? */
 	bool (*in_flight)(unsigned place, const struct part *p, const struct site *s);
 
@@ -210,6 +270,15 @@ struct format {
 	 * mean nothing. */
 	void (*orphan)(unsigned place, unsigned role, const struct part *p, const struct site *s,
 		       struct report *r);
+
+	/* A file that should exist for an instant only (NAME_TRANSIENT): a finding, or nothing.
+	 * NULL: they mean nothing. */
+	void (*leftover)(unsigned place, const struct part *p, const struct site *s,
+			 struct report *r);
+
+	/* Messages of `place` lie at more than one depth of hash directories: a finding, or nothing.
+	 * NULL: they may. */
+	void (*mixed)(unsigned place, struct report *r);
 
 	/* The message `name` is the only file of its directory: a finding, or nothing. NULL: that
 	 * means nothing. */

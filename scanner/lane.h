@@ -42,6 +42,7 @@ enum unchecked {
 	UNCHECKED_GARBAGE,  /* the worker's answer does not parse */
 	UNCHECKED_WORKER,   /* no worker could be started */
 	UNCHECKED_READER,   /* the reader died or hangs in the file system */
+	UNCHECKED_TIME,     /* damaged at the first look, and no time was left for the second */
 };
 
 /* A file as it was when it was read; compared before it may move. */
@@ -57,6 +58,7 @@ struct lane_job {
 	uint8_t place;
 	uint8_t depth;      /* levels of hash directories in `dir` */
 	uint8_t verb;       /* enum lane_verb */
+	uint8_t role;       /* which part the names are of; not 0: it is read without its message */
 	bool force;         /* even if it looks unfinished */
 	bool brief;         /* messages without a finding are only counted */
 	bool fresh;         /* by a worker that has seen nothing and will see nothing else */

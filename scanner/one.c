@@ -7,6 +7,7 @@
 #include "config.h"
 
 #include "one.h"
+#include "spools.h"
 
 #include "wire.h"
 
@@ -26,6 +27,30 @@ int one_place(const struct format *format, const char *path, unsigned *depth_r)
 		return (int)p;
 	}
 	return -1;
+}
+
+struct spool *one_spool(const struct settings *settings, const char *name, const char *id,
+			char **error_r)
+{
+	struct spool *spool = spools_open_one(settings, name, error_r);
+	struct outcome *o = spool != NULL ? spool_locate(spool, id) : NULL;
+	g_auto(GStrv) inner = spool != NULL && o == NULL ? spool_inner(spool) : g_new0(char *, 1);
+
+	outcome_free(o);
+	for (char **in = inner; *in != NULL; in++) {
+		g_autofree char *error = NULL;
+		struct spool *other = spool_open(*in, &error);
+
+		o = other != NULL ? spool_locate(other, id) : NULL;
+		if (o != NULL) {
+			outcome_free(o);
+			spool_close(spool);
+			spools_apply(settings, other);
+			return other;
+		}
+		spool_close(other);
+	}
+	return spool;
 }
 
 int one_ask(const struct spool *spool, int zygote, unsigned place, const char *path,

@@ -6,9 +6,14 @@
 
 #include "lanes.h"
 #include "scan.h"
+#include "settings.h"
 
 /* The place of a path below the root, with the levels of hash directories; -1 = none. */
 int one_place(const struct format *format, const char *path, unsigned *depth_r);
+
+/* Open the spool `name` (spools_open_one()), or the one inside of it that holds a message `id`. */
+struct spool *one_spool(const struct settings *settings, const char *name, const char *id,
+			char **error_r);
 
 /* Check the message of `o` (place, path): fills in facts, report, verdict and impact. False with o->why
  * and o->error when it could not be checked. */

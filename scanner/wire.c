@@ -90,6 +90,7 @@ static void put_finding(struct wire *w, const struct finding *f)
 	put_u8(w, f->part);
 	put_u64(w, f->offset);
 	put_u64(w, f->length);
+	put_u64(w, (uint64_t)f->deadline);
 	put_text(w, &f->field);
 	put_text(w, &f->expected);
 	put_text(w, &f->found);
@@ -136,6 +137,13 @@ bool wire_put_row(struct wire *w, unsigned index, const struct row *row)
 	put_u8(w, row->depth);
 	put_text(w, &row->kind);
 	put_text(w, &row->detail);
+	put_u8(w, row->told);
+	put_u8(w, row->npersonal);
+	for (unsigned i = 0; i < row->npersonal; i++) {
+		put_u64(w, row->personal[i].offset);
+		put_u64(w, row->personal[i].length);
+		put_u8(w, row->personal[i].kind);
+	}
 	return end(w, start);
 }
 
@@ -215,6 +223,7 @@ static void get_finding(struct cur *c, struct finding *f)
 	f->part = get_enum(c, PARTS_MAX);
 	f->offset = cur_u64le(c);
 	f->length = cur_u64le(c);
+	f->deadline = (int64_t)cur_u64le(c);
 	get_text(c, &f->field);
 	get_text(c, &f->expected);
 	get_text(c, &f->found);
@@ -269,6 +278,13 @@ bool wire_get_row(const uint8_t *body, size_t len, struct row *row)
 	row->depth = cur_u8(&c);
 	get_text(&c, &row->kind);
 	get_text(&c, &row->detail);
+	row->told = get_enum(&c, 2);
+	row->npersonal = get_enum(&c, ROW_PERSONAL + 1);
+	for (unsigned i = 0; i < row->npersonal && c.err == CUR_OK; i++) {
+		row->personal[i].offset = cur_u64le(&c);
+		row->personal[i].length = cur_u64le(&c);
+		row->personal[i].kind = get_enum(&c, PERSONAL_KINDS);
+	}
 	return whole(&c);
 }
 

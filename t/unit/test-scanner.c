@@ -5,6 +5,8 @@
 
 #include "beneath.h"
 #include "bounds.h"
+#include "host.h"
+#include "mask.h"
 #include "scan.h"
 #include "seen.h"
 #include "wire.h"
@@ -357,6 +359,207 @@ static void test_beneath(void)
 	close(root);
 }
 
+/* --- Masking ---------------------------------------------------------------- */
+
+static char *mask_all(const char *text, unsigned how)
+{
+	struct mask_state state = { false };
+	size_t n = strlen(text);
+	g_autofree uint8_t *map = g_malloc(n + 1);
+	char *copy = g_strdup(text);
+
+	memset(map, (int)how, n);
+	mask_bytes(&state, (uint8_t *)copy, map, n);
+	return copy;
+}
+
+static void test_mask_bytes(void)
+{
+	static const struct {
+		const char *text, *masked;
+		unsigned how;
+	} cases[] = {
+		{ "Bob 12, <a@B.de>\r\n", "Aaa 11, <a@A.aa>\r\n", MASK_UNTOLD },
+		{ "Bob 12", "Bob 12", MASK_KEEP },
+		{ "x  612", "a  612", MASK_PERSONAL + PERSONAL_LETTERS },
+		{ "a\033$B!!$\n$B", "a\033aAaaa\n$A", MASK_PERSONAL + PERSONAL_TEXT },
+		{ "\037\213.a", "aaaa", MASK_PERSONAL + PERSONAL_OPAQUE },
+		{ "+2B=4d", "+1A=1a", MASK_PERSONAL + PERSONAL_TEXT },
+	};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+		g_autofree char *got = mask_all(cases[i].text, cases[i].how);
+
+		g_assert_cmpstr(got, ==, cases[i].masked);
+	}
+}
+
+/* Every character stays one of as many bytes, and is another. */
+static void test_mask_utf8(void)
+{
+	for (gunichar c = 0x80; c < 0x110000; c += c < 0x11000 ? 1 : 0x1001) {
+		char text[8] = "";
+		g_autofree char *got = NULL;
+
+		if (c >= 0xd800 && c < 0xe000)
+			continue;
+		g_unichar_to_utf8(c, text);
+		got = mask_all(text, MASK_UNTOLD);
+		g_assert_cmpuint(strlen(got), ==, strlen(text));
+		g_assert_true(g_utf8_validate(got, -1, NULL));
+		g_assert_cmpint(g_utf8_strlen(got, -1), ==, 1);
+	}
+}
+
+/* In order before, in order behind; different stay different. */
+static void test_mask_rank(void)
+{
+	const size_t count = 700;
+	char last[16] = "";
+
+	g_assert_cmpuint(mask_digits(26), ==, 1);
+	g_assert_cmpuint(mask_digits(27), ==, 2);
+	g_assert_cmpuint(mask_digits(677), ==, 3);
+	for (size_t i = 0; i < count; i++) {
+		char address[16] = "aaaaa@aaaa.aaa";
+
+		mask_rank((uint8_t *)address, strlen(address), i, mask_digits(count));
+		g_assert_cmpint(strcmp(last, address), <, 0);
+		g_assert_cmpstr(address + 3, ==, "aa@aaaa.aaa");
+		strcpy(last, address);
+	}
+	strcpy(last, "a@b");
+	mask_rank((uint8_t *)last, 3, 30, 2);
+	g_assert_cmpstr(last, ==, "a@b");
+	strcpy(last, "111");
+	mask_rank((uint8_t *)last, 3, 30, 2);
+	g_assert_cmpstr(last, ==, "111");
+}
+
+/* A row with what is personal in it; a kind that there is not is refused. */
+static void test_wire_personal(void)
+{
+	uint8_t buf[ANSWER_MAX];
+	struct wire w = { .buf = buf, .cap = sizeof buf };
+	struct row row = { .part = 1, .offset = 7, .length = 90 }, back;
+	struct answer a;
+	struct cur c;
+
+	row_personal(&row, 9, 3, PERSONAL_ADDRESS);
+	row_personal(&row, 20, 70, PERSONAL_TEXT);
+	g_assert_true(wire_put_row(&w, 0, &row));
+	c = cur_make(buf, w.len, 0);
+	g_assert_true(wire_next(&c, &a));
+	g_assert_true(wire_get_row(a.body, a.len, &back));
+	g_assert_true(back.told);
+	g_assert_cmpuint(back.npersonal, ==, 2);
+	g_assert_cmpuint(back.personal[1].offset, ==, 20);
+	g_assert_cmpuint(back.personal[1].length, ==, 70);
+	g_assert_cmpuint(back.personal[0].kind, ==, PERSONAL_ADDRESS);
+	buf[w.len - 1] = PERSONAL_KINDS;
+	g_assert_false(wire_get_row(a.body, a.len, &back));
+	row_personal(&row, 1, 1, PERSONAL_TEXT);
+	g_assert_true(row.told);
+	row_personal(&row, 1, 1, PERSONAL_TEXT); /* no room: nothing of it is told */
+	g_assert_false(row.told);
+}
+
+/* A configuration file with this text; the path, g_free. */
+static char *configuration(const char *text)
+{
+	char *path = NULL;
+	int fd = g_file_open_tmp("spoolck-host-XXXXXX", &path, NULL);
+
+	g_assert_cmpint(fd, >=, 0);
+	close(fd);
+	g_assert_true(g_file_set_contents(path, text, -1, NULL));
+	return path;
+}
+
+static void test_host_values(void)
+{
+	static const struct { const char *text, *before, *value; } rows[] = {
+		{ "# x\nO QueueDirectory=/var/spool/mqueue\n", "O QueueDirectory=", "/var/spool/mqueue" },
+		{ "OQ/var/spool/mqueue\r\nOQ/other\n", "OQ", "/var/spool/mqueue" },
+		{ "Qlocal, P=/var/q/l*, F=f\n", "Q*P=", "/var/q/l*" },
+		{ "Q, P=/a b\n", "Q*P=", "/a" },
+		{ "queue = 4d\n", "keep = ", NULL }, { "keep = \n", "keep = ", NULL }, { "", "", NULL },
+		{ "/a path\n/b\n", "", "/a path" }, { "\n\n/b", "", "/b" }, { "Q P=", "Q*P=", NULL },
+		{ "xO QueueDirectory=/a\n", "O QueueDirectory=", NULL },
+	};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+		g_autofree char *path = configuration(rows[i].text);
+		const struct source source = { .file = path, .before = rows[i].before };
+		g_autofree char *value = host_value(&source);
+
+		g_assert_cmpstr(value, ==, rows[i].value);
+		unlink(path);
+		g_assert_null(host_value(&source)); /* there is no such file now */
+	}
+}
+
+static void test_host_durations(void)
+{
+	static const struct { const char *text; gint64 seconds; } rows[] = {
+		{ "4d", 345600 }, { "1w2d3h4m5s", 788645 }, { "90", 90 }, { "0s", 0 }, { "0", 0 },
+		{ "", -1 }, { "d", -1 }, { "4x", -1 }, { "4d x", -1 }, { "-4d", -1 }, { " 4d", -1 },
+		{ "99999999999999999999d", -1 },
+	};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+		uint64_t seconds = 0;
+		bool good = host_duration(rows[i].text, &seconds);
+
+		g_assert_cmpint(good ? (gint64)seconds : -1, ==, rows[i].seconds);
+	}
+}
+
+static void test_host_roots(void)
+{
+	g_autofree char *dir = g_dir_make_tmp("spoolck-host-XXXXXX", NULL);
+	g_autofree char *text = g_strdup_printf("dir %s/q*\ndir %s/one\ndir %s/*/x\ndir relative\n"
+						"dir %s/./one\ndir %s/nowhere\ndir %s/file\nhome %s\n",
+						dir, dir, dir, dir, dir, dir, dir);
+	g_autofree char *path = configuration(text), *usual = g_strconcat(dir, "/usual", NULL);
+	g_autofree char *one = g_strconcat(dir, "/one", NULL);
+	const char *const defaults[] = { usual, one, NULL };
+	const struct source sources[] = {
+		{ .file = path, .before = "dir " }, { .file = "/nonexistent/spoolck", .before = "" },
+		{ .file = path, .before = "home ", .below = "msgs" }, { .before = NULL },
+	};
+	const struct format server = { .sources = sources, .default_roots = defaults };
+	static const char *const wanted[] = { "q1", "q2", "one", "msgs", "usual" };
+	static const char *const made[] = { "q1", "q2", "one", "msgs", "usual", "q1/x", "other", "other/x" };
+	g_autofree char *file = g_strconcat(dir, "/file", NULL);
+	unsigned configured;
+	GPtrArray *roots;
+
+	for (size_t i = 0; i < G_N_ELEMENTS(made); i++) {
+		g_autofree char *made_path = g_build_filename(dir, made[i], NULL);
+
+		g_assert_cmpint(mkdir(made_path, 0700), ==, 0);
+	}
+	g_assert_true(g_file_set_contents(file, "", 0, NULL));
+	roots = host_look(&server, &configured);
+	g_assert_cmpuint(configured, ==, 4);
+	g_assert_cmpuint(roots->len, ==, G_N_ELEMENTS(wanted));
+	for (size_t i = 0; i < G_N_ELEMENTS(wanted); i++) {
+		g_autofree char *want = g_build_filename(dir, wanted[i], NULL);
+
+		g_assert_cmpstr(roots->pdata[i], ==, want);
+	}
+	g_ptr_array_free(roots, TRUE);
+	unlink(path);
+	unlink(file);
+	for (size_t i = G_N_ELEMENTS(made); i > 0; i--) {
+		g_autofree char *made_path = g_build_filename(dir, made[i - 1], NULL);
+
+		rmdir(made_path);
+	}
+	rmdir(dir);
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -365,10 +568,17 @@ int main(int argc, char **argv)
 	g_test_add_func("/wire/flipped", test_wire_flipped);
 	g_test_add_func("/wire/full", test_wire_full);
 	g_test_add_func("/wire/want", test_wire_want);
+	g_test_add_func("/wire/personal", test_wire_personal);
+	g_test_add_func("/mask/bytes", test_mask_bytes);
+	g_test_add_func("/mask/utf8", test_mask_utf8);
+	g_test_add_func("/mask/rank", test_mask_rank);
 	g_test_add_func("/seen", test_seen);
 	g_test_add_func("/decide/policy", test_decide_policy);
 	g_test_add_func("/decide/refusals", test_decide_refusals);
 	g_test_add_func("/decide/brake", test_decide_brake);
 	g_test_add_func("/beneath", test_beneath);
+	g_test_add_func("/host/values", test_host_values);
+	g_test_add_func("/host/durations", test_host_durations);
+	g_test_add_func("/host/roots", test_host_roots);
 	return g_test_run();
 }
