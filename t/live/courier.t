@@ -123,7 +123,9 @@ subtest 'real mail' => sub {
     $scan = scan('--all', "courier:$spool");
     nothing_above($scan, 'afterwards: nothing above a notice');
     my $m = Lab::Courier::messages($spool);
-    is(scalar @{ $scan->{messages} }, scalar keys %$m, 'every message was looked at');
+    # A report that was on its way when courierd was stopped waits in tmp/.
+    my %inode = map { (stat $_)[1] => 1 } map({ $_->{entry} } values %$m), glob "$spool/tmp/*/C*";
+    is(scalar @{ $scan->{messages} }, scalar keys %inode, 'every message was looked at');
     cmp_ok(scalar keys %$m, '>=', 200, keys(%$m) . ' messages');
     @control = map { slurp($m->{$_}{control}) } sort { $a <=> $b } keys %$m;
     my %letter;
