@@ -325,6 +325,11 @@ static void cross(const struct sighting *a, const struct sighting *b, struct rep
 static const char *const default_roots[] = { "/var/lib/courier", "/usr/lib/courier/var",
 					     "/var/spool/courier", NULL };
 
+static const char *const config_command[] = { "courier-config", NULL };
+static const struct source sources[] = {
+	{ .command = config_command, .before = "localstatedir=" },
+	{ .before = NULL },
+};
 static const char *const version_command[] = { "courier", "--version", NULL };
 
 const struct format fmt_courier = {
@@ -342,6 +347,7 @@ const struct format fmt_courier = {
 	.hidden = "spoolck",
 	.pid_file = "tmp/courierd.lock",
 	.default_roots = default_roots,
+	.sources = sources,
 	.version_command = version_command,
 	.stop_command = "systemctl stop courier",
 	.start_command = "systemctl start courier",
