@@ -240,6 +240,8 @@ struct format {
 	unsigned nplaces;
 	const uint8_t *start_order; /* all places in the order in which the server reads them at start;
 	                             * NULL = as above */
+	uint16_t of_parts;      /* bit per place: a file there is a part of the message of its id that
+				 * was met in an earlier place */
 	const struct role *roles;
 	unsigned nroles;        /* at most PARTS_MAX */
 	unsigned loose_place;   /* where a file that is explained on its own is taken to lie */
@@ -281,6 +283,10 @@ struct format {
 	/* What the file name `path` (below place `place`, with its hash
 	 * directories) is. A name alone may be given, too: that of a file on its own. */
 	struct name (*id_of)(unsigned place, const char *path);
+
+	/* How many bytes of an id name the message in all its places, when the rest changes (Courier
+	 * appends the time of the next try). NULL: all of them. */
+	size_t (*stem)(const char *id, size_t id_len);
 
 	/* The path below the spool's root of the part `role` of a message `id` that
 	 * lies in `place`, with `depth` levels of hash directories. Returns its

@@ -1,9 +1,11 @@
 /* formats.c - the list of supported servers; a new one is added here */
 #include "format.h"
 
+extern const struct format fmt_courier;
 extern const struct format fmt_exim;
 extern const struct format fmt_postfix;
 extern const struct format fmt_opensmtpd;
 extern const struct format fmt_sendmail;
 
-const struct format *const formats[] = { &fmt_postfix, &fmt_opensmtpd, &fmt_exim, &fmt_sendmail, NULL };
+const struct format *const formats[] = { &fmt_postfix, &fmt_opensmtpd, &fmt_exim, &fmt_sendmail,
+					  &fmt_courier, NULL };

@@ -30,3 +30,8 @@ char *path_in(const char *dir, const char *name)
 {
 	return strcmp(dir, ".") == 0 ? g_strdup(name) : g_strconcat(dir, "/", name, NULL);
 }
+
+size_t stem_of(const struct format *format, const char *id, size_t len)
+{
+	return format->stem != NULL ? format->stem(id, len) : len;
+}

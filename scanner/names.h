@@ -18,4 +18,7 @@ const char *base_of(const char *path);
 /* The path of the entry `name` of `dir`, which may be "." (the root). g_free. */
 char *path_in(const char *dir, const char *name);
 
+/* How many bytes of an id name the message wherever it lies. */
+size_t stem_of(const struct format *format, const char *id, size_t len);
+
 #endif

@@ -225,14 +225,14 @@ bool spool_set_version(struct spool *spool, const char *version)
 	return true;
 }
 
-/* "version: OpenSMTPD 6.8.0p2" as "6.8.0p2". */
+/* The first word that begins with a digit: "version: OpenSMTPD 6.8.0p2" as "6.8.0p2". */
 static char *version_told(const struct format *f)
 {
 	g_autofree char *line = f->version_usage ? ask_usage(f->version_command) :
 						   ask_command(f->version_command);
 	const char *digit = line != NULL ? strpbrk(line, "0123456789") : NULL;
 
-	return digit != NULL ? g_strdup(digit) : NULL;
+	return digit != NULL ? g_strndup(digit, strcspn(digit, " \t")) : NULL;
 }
 
 static void configure(struct spool *spool)

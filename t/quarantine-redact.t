@@ -41,6 +41,7 @@ my %own = map { $_ => 1 } split ' ', <<'END';
     bounce ctime dispatcher dsn dsn-notify dsn-orcpt dsn-ret errorline esc esc-class esc-code hdrs helo hostname last-try mda mta
     mda-subaddress mda-user rcpt retry sender smtpname sockaddr tag ttl mda-exec last last-bounce orcpt notify ret try
     bounce-type bounce-delay bounce-ttl user
+    esmtp content-transfer-encoding transfer
 END
 
 # Words of four bytes and more that were not masked. A record's type and length may stick to a word, and an address may
@@ -50,7 +51,7 @@ sub words_left {
     my %left;
     while ($bytes =~ /([A-Za-z_-]{4,})/g) {
         my $word = $1;
-        next if $word =~ /^[a-z]{1,2}[aA_-]+[A-Za-z]?$/ || $word =~ /^[A-Z]?[A_a-]+[A-Zp]?$/ || index($path, $word) >= 0;
+        next if $word =~ /^[sR]?[a-z]{1,2}[aA_-]+[A-Za-z]?$/ || $word =~ /^[A-Z]?[A_a-]+[A-Zp]?$/ || index($path, $word) >= 0;
         (my $bare = lc $word) =~ s/^-+//;
         next if $own{$bare} || $own{ substr $bare, 0, -1 } || $own{ substr $bare, 1 } || $bare =~ /^_/;
         $left{$word} = 1;
@@ -65,11 +66,11 @@ my @facts = qw(name severity impact part offset length);
 sub facts { return [ map { my $f = $_; join ' ', map { $_ . '=' . ($f->{$_} // '') } @facts } @_ ] }
 
 # Findings that are about a file's name, its place or its neighbours: no copy of the message shows them.
-my $elsewhere = qr/^(?:exim\.(?:data-orphan|directory-\w+|data-missing)|opensmtpd\.(?:misplaced|twin|body-missing|body-kind))$/;
+my $elsewhere = qr/^(?:exim\.(?:data-orphan|directory-\w+|data-missing)|opensmtpd\.(?:misplaced|twin|body-missing|body-kind)|courier\.(?:links|folder|copy|control-\w+|unscheduled|submission-old|delay|data-missing))$/;
 
 my ($shown, $refused) = (0, 0);
 
-for my $case (map { dirname($_) } sort glob "$fixtures/{postfix,exim,opensmtpd}/*/name") {
+for my $case (map { dirname($_) } sort glob "$fixtures/{postfix,exim,opensmtpd,courier}/*/name") {
     my ($format) = $case =~ m{/([^/]+)/[^/]+$};
     my ($root, $store, $out) = (scratch() . '/spool', new_store(), scratch());
     eval { lay_out($case, $root) } or next; # it takes root

@@ -12,7 +12,7 @@ seconds=${1:-60}
 src=$(cd "$(dirname "$0")/../.." && pwd)
 out=${FUZZ_DIR:-$src/build-fuzz}
 live=${SPOOLCK_FUZZ_CORPUS:-/var/tmp/spoolck-live/postfix-corpus}
-targets=${*:-cursor wire decode postfix opensmtpd exim sendmail}
+targets=${*:-cursor wire decode postfix opensmtpd exim sendmail courier}
 
 for CC in ${CLANG:-} clang clang-19 clang-16 clang-14; do
 	command -v "$CC" >/dev/null && break
@@ -97,6 +97,19 @@ seed_sendmail() {
 		print $out pack("C5", index("qhQ", $letter), $n % 4, $n % 6, $n % 3, 0), $control, "\xff\0", $text;'
 }
 
+# Control file and text of a message in one input, under a name of each place.
+seed_courier() {
+	find "$src"/fixtures/courier/*/spool/control /var/tmp/spoolck-live/courier-lab/*/msgs -name '[Ca-z]*' -type f -size -6k 2>/dev/null | perl -ne '
+		chomp;
+		sub bytes { open my $in, "<:raw", $_[0] or return ""; local $/; return <$in> // "" }
+		my @name = ("179517/C10994115.1795177698", "15/C10994115", "179517/C10994115.2");
+		my ($control, $text) = map { bytes($_) } $_, s{/control/|/C(?=\d+$)}{$& eq "/control/" ? "/text/" : "/D"}er;
+		next if length "$control$text" > 8000 || ++$n > 400;
+		open my $out, ">:raw", sprintf "%s/seed-%05d", $ENV{SEEDS}, $n or die;
+		my $name = $name[$n % 3];
+		print $out pack("C4", $n % 3, 0x76, $n % 6, length $name), $name, $control, "\xff\0", $text;'
+}
+
 status=0 total=0 broken=0
 for t in $targets; do
 	build "$t"
@@ -108,6 +121,7 @@ for t in $targets; do
 	opensmtpd) SEEDS="$out/seeds-$t" seed_opensmtpd ;;
 	exim) SEEDS="$out/seeds-$t" seed_exim ;;
 	sendmail) SEEDS="$out/seeds-$t" seed_sendmail ;;
+	courier) SEEDS="$out/seeds-$t" seed_courier ;;
 	esac
 	if "$out/fuzz_$t" -max_total_time="$seconds" -max_len=8192 -timeout=20 -rss_limit_mb=1024 \
 		-print_final_stats=1 -artifact_prefix="$out/$t-" \

@@ -11,6 +11,7 @@ use File::Basename qw(basename dirname);
 use File::Find ();
 use File::Path ();
 use Spoolck qw(read_file write_file PLACES);
+use Spoolck::Fixture::Courier qw(lay_out_courier);
 
 our @EXPORT_OK = qw(lay_out lines_of);
 
@@ -30,6 +31,7 @@ sub lay_out {
     my ($case, $root) = @_;
     my $special = layout("$case/layout");
     my (@files, %inode, %back);
+    return lay_out_courier($case, $root, $special) if format_of($case) eq 'courier';
 
     File::Path::make_path(map { "$root/$_" } @{ $dirs{ format_of($case) } // [PLACES] });
     File::Find::find({ no_chdir => 1, wanted => sub {
@@ -119,6 +121,7 @@ sub finding_lines {
         $value = '@INODE@' if $f->{name} eq 'postfix.inode' && $value eq $inode;
         $value = '@OWNER@' if $f->{name} eq 'postfix.owner' && $value eq $root_owner;
         $value = $back->{$value} // $value;
+        $value =~ s/\b\d{10}\b/\@TIME@/g, $value =~ s{^(a folder msgq/)\d+}{$1\@TIME@} if $f->{name} =~ /^courier\./;
         $value = qq("$value") if $key eq 'found'; # may begin or end with blanks
         push @lines, sprintf '    %-9s %s', $key, $value;
     }
