@@ -25,24 +25,41 @@
 #include <string.h>
 #include <unistd.h>
 
-/* The companions that lie beside a message, in the order of its roles. */
+/* Does this id carry the number of the inode of one of its files? Servers write it in decimal (qmail) or in hex of either
+ * case (Postfix, Courier); the long ids of Postfix, whose server does not compare them, in neither. */
+static bool inode_in_name(const struct spool *spool, const struct outcome *o, uint64_t ino)
+{
+	g_autofree char *decimal = g_strdup_printf("%" PRIu64, ino);
+	g_autofree char *upper = g_strdup_printf("%" PRIX64, ino);
+	g_autofree char *lower = g_strdup_printf("%" PRIx64, ino);
+
+	return spool->format->inode_in_name &&
+	       (strstr(o->path, decimal) != NULL || strstr(o->path, upper) != NULL ||
+		strstr(o->path, lower) != NULL);
+}
+
+/* The companions that lie beside a message, in the order of its roles. *inode_r becomes true when its
+ * id is the inode of one of them. */
 static unsigned companions(const struct spool *spool, const struct outcome *o, struct q_part *parts,
-			   char paths[][PATH_MAX])
+			   char paths[][PATH_MAX], bool *inode_r)
 {
 	const struct format *f = spool->format;
 	unsigned count = 0;
+	struct stat st;
 
 	for (unsigned role = 1; role < f->nroles; role++)
 		for (unsigned depth = 0; depth <= DEPTH_MAX && !f->roles[role].shared; depth++) {
 			char *path = paths[count];
 			int fd;
 
-			if (!part_path(f, o->place, role, o->id, strlen(o->id), depth, o->path, path,
+			if (!part_path(f, &spool->site, o->place, role, o->id, strlen(o->id), depth, o->path, path,
 				       PATH_MAX))
 				break;
 			fd = open_beneath(spool->root, path, O_PATH);
 			if (fd < 0)
 				continue;
+			if (fstat(fd, &st) == 0)
+				*inode_r |= inode_in_name(spool, o, st.st_ino);
 			close(fd);
 			parts[count++] = (struct q_part){ .path = path, .role = f->roles[role].name };
 			break;
@@ -98,19 +115,6 @@ static unsigned neighbours(const struct spool *spool, const struct outcome *o,
 	return count;
 }
 
-/* Does this id carry the number of the file's inode? Servers write it in decimal (qmail) or in hex of either
- * case (Postfix, Courier); the long ids of Postfix, whose server does not compare them, in neither. */
-static bool inode_in_name(const struct spool *spool, const struct outcome *o)
-{
-	g_autofree char *decimal = g_strdup_printf("%" PRIu64, o->facts.ino);
-	g_autofree char *upper = g_strdup_printf("%" PRIX64, o->facts.ino);
-	g_autofree char *lower = g_strdup_printf("%" PRIx64, o->facts.ino);
-
-	return spool->format->inode_in_name &&
-	       (strstr(o->path, decimal) != NULL || strstr(o->path, upper) != NULL ||
-		strstr(o->path, lower) != NULL);
-}
-
 enum q_outcome act_move(const struct spool *spool, struct q_store *store, struct outcome *o,
 			const char *reason, json_t *findings, json_t *envelope,
 			struct q_error *err)
@@ -120,7 +124,7 @@ enum q_outcome act_move(const struct spool *spool, struct q_store *store, struct
 	struct q_part parts[1 + MOVE_PARTS];
 	struct q_message m = {
 		.root = spool->root, .spool = spool->path, .format = spool->format->name,
-		.hidden = spool->format->hidden, .inode_in_name = inode_in_name(spool, o),
+		.hidden = spool->format->hidden, .inode_in_name = inode_in_name(spool, o, o->facts.ino),
 		.id = o->id, .id_len = strlen(o->id), .parts = parts, .reason = reason,
 		.findings = findings, .envelope = envelope,
 	};
@@ -131,7 +135,7 @@ enum q_outcome act_move(const struct spool *spool, struct q_store *store, struct
 		.path = o->path, .role = spool->format->roles[0].name, .checked = true,
 		.identity = { o->facts.dev, o->facts.ino, o->facts.size, o->facts.mtime, o->facts.ctime },
 	};
-	m.nparts = 1 + companions(spool, o, parts + 1, paths);
+	m.nparts = 1 + companions(spool, o, parts + 1, paths, &m.inode_in_name);
 	if (spool->format->owns_directory != NULL &&
 	    spool->format->owns_directory(o->place, o->id, strlen(o->id)))
 		m.nparts += neighbours(spool, o, parts + m.nparts, paths + (m.nparts - 1),
@@ -177,6 +181,30 @@ static void move_one(struct scan *scan, struct q_store *store, struct outcome *o
 		o->reason = g_strdup(err.text);
 	json_decref(findings);
 	json_decref(envelope);
+}
+
+/* A file that lies where it should not is an outcome of its own and may have left with its message, or
+ * taken the message along, a moment ago. */
+static bool left_already(struct scan *scan, struct outcome *o)
+{
+	int fd;
+
+	if (!scan->spool->format->one_id)
+		return false;
+	fd = open_beneath(scan->spool->root, o->path, O_PATH);
+	if (fd >= 0)
+		close(fd);
+	for (guint i = 0; fd == -ENOENT && i < scan->outcomes->len; i++) {
+		const struct outcome *other = scan->outcomes->pdata[i];
+
+		if (other->action != ACTION_MOVED || strcmp(other->id, o->id) != 0)
+			continue;
+		o->action = ACTION_MOVED;
+		o->entry = g_strdup(other->entry);
+		scan->tally.moved++;
+		return true;
+	}
+	return false;
 }
 
 /* Every planned move ends the same way. */
@@ -289,7 +317,7 @@ void act(struct scan *scan)
 	for (guint i = 0; i < scan->outcomes->len; i++) {
 		struct outcome *o = scan->outcomes->pdata[i];
 
-		if (o->action == ACTION_PLANNED)
+		if (o->action == ACTION_PLANNED && !left_already(scan, o))
 			move_one(scan, store, o);
 	}
 	drain(scan, store);

@@ -11,6 +11,7 @@
 
 #include "ask.h"
 #include "beneath.h"
+#include "split.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -238,13 +239,16 @@ static void site_learn(struct spool *spool)
 	struct statvfs vfs;
 
 	spool->site = (struct site){ .now = time(NULL), .owner = UINT32_MAX };
-	for (unsigned i = 0; i < f->nplaces && spool->site.owner == UINT32_MAX; i++) {
+	for (unsigned i = 0; i < PLACES_MAX; i++) {
 		struct stat st;
+		bool there = i < f->nplaces && fstatat(spool->root, f->places[i].name, &st,
+						       AT_SYMLINK_NOFOLLOW) == 0;
 
-		if (f->places[i].kind == PLACE_QUEUE && fstatat(spool->root, f->places[i].name, &st,
-								AT_SYMLINK_NOFOLLOW) == 0)
+		spool->site.owners[i] = there ? st.st_uid : UINT32_MAX;
+		if (there && spool->site.owner == UINT32_MAX && f->places[i].kind == PLACE_QUEUE)
 			spool->site.owner = st.st_uid;
 	}
+	split_learn(spool);
 	if (is_default_root(spool)) {
 		g_autofree char *limit = f->limit_command ? ask_command(f->limit_command) : NULL;
 
