@@ -4,5 +4,6 @@
 extern const struct format fmt_exim;
 extern const struct format fmt_postfix;
 extern const struct format fmt_opensmtpd;
+extern const struct format fmt_qmail;
 
-const struct format *const formats[] = { &fmt_postfix, &fmt_opensmtpd, &fmt_exim, NULL };
+const struct format *const formats[] = { &fmt_postfix, &fmt_opensmtpd, &fmt_exim, &fmt_qmail, NULL };
