@@ -27,6 +27,7 @@ enum show_phase {
 };
 
 #define SHOW_LINES 20u        /* of the text */
+#define EX_LENGTH_FIELD 5u     /* "023T " before a header line */
 #define SHOW_BYTES (16u << 10) /* in which they must lie */
 
 static void new_row(struct row *row, unsigned part, uint64_t offset, uint64_t length, unsigned depth)
@@ -55,6 +56,108 @@ static void next_phase(struct ex_show *s)
 	s->line = 0;
 }
 
+/* --- What is somebody's ----------------------------------------------------------- */
+
+static void mask(struct row *row, struct cur c, enum personal_kind kind)
+{
+	row_personal(row, cur_offset(&c), cur_left(&c), kind);
+}
+
+/* The line up to its last `blanks` blanks: what follows are numbers. */
+static void mask_before(struct row *row, struct cur line, unsigned blanks)
+{
+	struct cur all = line;
+
+	while (blanks > 0 && cur_left(&line) > 0)
+		blanks -= ex_pop(&line) == ' ';
+	mask(row, blanks == 0 ? line : all, PERSONAL_TEXT);
+}
+
+/* An id names a file and nobody; what stands in its place may be anything. */
+static void mask_id(struct row *row, struct cur line)
+{
+	struct cur c = line;
+	bool id = cur_left(&c) <= EX_NEW_ID + 2;
+
+	while (id && cur_left(&c) > 0) {
+		uint8_t ch = cur_u8(&c);
+
+		id = ex_digit(ch) || (ch >= 'A' && ch <= 'Z') || (ch >= 'a' && ch <= 'z') || ch == '-';
+	}
+	if (id)
+		row->told = true;
+	else
+		mask(row, line, PERSONAL_TEXT);
+}
+
+static void mask_option(struct row *row, const struct ex_item *it, const struct ex_words *w)
+{
+	struct cur name = it->line;
+
+	row->told = true;
+	if (w->known < 0 && !w->quoted) {
+		cur_skip(&name, 1);
+		mask(row, name, PERSONAL_TEXT);
+	} else if (w->has_value) {
+		uint8_t shape = w->known >= 0 ? ex_options[w->known].shape : (uint8_t)EX_TEXT;
+
+		mask(row, w->value, shape == EX_NUMBER || shape == EX_FROZEN_TIME ? PERSONAL_LETTERS :
+										  PERSONAL_TEXT);
+	}
+}
+
+static void mask_recipient(struct row *row, const struct ex_item *it, const struct ex_rcpt *r)
+{
+	if (r->form == EX_NO_FORM || r->bad != 0) {
+		mask_before(row, it->line, 1);
+		return;
+	}
+	mask(row, r->address, PERSONAL_ADDRESS);
+	if (cur_left(&r->orcpt) > 0)
+		mask(row, r->orcpt, PERSONAL_TEXT);
+	if (cur_left(&r->errors_to) > 0)
+		mask(row, r->errors_to, PERSONAL_TEXT);
+}
+
+/* The name of a header field stays, and the length and type before it. */
+static void mask_header(struct row *row, const struct ex_item *it)
+{
+	struct cur text = it->line;
+
+	while (cur_peek(&text) > ' ' && cur_peek(&text) < 127 && cur_peek(&text) != ':')
+		cur_skip(&text, 1);
+	mask(row, cur_peek(&text) == ':' ? text : it->line, PERSONAL_TEXT);
+}
+
+static void mask_fixed(struct row *row, const struct ex_item *it)
+{
+	struct cur line = it->line;
+
+	row->told = true;
+	if (it->kind == EX_ID)
+		mask_id(row, line);
+	else if (it->kind == EX_USER)
+		mask_before(row, line, 2);
+	else if (it->kind == EX_SENDER)
+		mask(row, line, PERSONAL_TEXT);
+	else if (it->kind == EX_TIME || it->kind == EX_COUNT)
+		mask(row, line, PERSONAL_LETTERS);
+}
+
+/* Where reading stops the beginning of the line says why: what is a number, a type, a name there. */
+static void mask_stop(struct row *row, const struct ex_item *it, struct cur line)
+{
+	size_t keep = 0;
+
+	if (it->stop == EX_ACL_LINE || it->stop == EX_ACL_DATA)
+		keep = cur_left(&line);
+	else if (it->stop == EX_NO_LENGTH || it->stop == EX_LENGTH)
+		keep = cur_left(&line) < EX_LENGTH_FIELD ? cur_left(&line) : EX_LENGTH_FIELD;
+	else if (it->stop == EX_NODE_SHORT)
+		keep = cur_left(&line) < 3 ? cur_left(&line) : 3;
+	row_personal(row, row->offset + keep, row->length - keep, PERSONAL_TEXT);
+}
+
 /* --- -H ------------------------------------------------------------------------ */
 
 static void option_row(struct row *row, const struct ex_item *it)
@@ -63,6 +166,7 @@ static void option_row(struct row *row, const struct ex_item *it)
 	int64_t sec;
 
 	ex_option_words(it, &w);
+	mask_option(row, it, &w);
 	text_str(&row->kind, w.known >= 0 ? "option" : "unknown option");
 	ex_say(&row->detail, it->line);
 	if (ex_is(&w.name, "frozen") && ex_all_digits(w.value, &sec))
@@ -71,6 +175,7 @@ static void option_row(struct row *row, const struct ex_item *it)
 
 static void acl_row(struct row *row, const struct ex_item *it)
 {
+	mask(row, it->data, PERSONAL_TEXT);
 	text_str(&row->kind, "ACL variable");
 	ex_say(&row->detail, it->line);
 	text_str(&row->detail, ": ");
@@ -83,6 +188,7 @@ static void node_row(struct row *row, const struct ex_item *it)
 	bool left = cur_u8(&c) == 'Y', right = cur_u8(&c) == 'Y';
 
 	cur_skip(&c, 1);
+	mask(row, c, PERSONAL_ADDRESS);
 	text_str(&row->kind, "done");
 	ex_say(&row->detail, c);
 	if (left || right)
@@ -95,6 +201,7 @@ static void recipient_row(struct row *row, const struct ex_item *it)
 	struct ex_rcpt r;
 
 	ex_recipient(it->line, &r);
+	mask_recipient(row, it, &r);
 	text_str(&row->kind, "recipient");
 	if (r.form == EX_NO_FORM || r.bad != 0) {
 		ex_say(&row->detail, it->line);
@@ -150,6 +257,7 @@ static void header_row(struct row *row, const struct ex_item *it)
 {
 	struct cur text = it->line;
 
+	mask_header(row, it);
 	text_str(&row->kind, header_kind(it->type));
 	ex_say(&row->detail, ex_until(&text, '\n'));
 	if (cur_left(&text) > 0)
@@ -165,6 +273,7 @@ static void fixed_row(struct row *row, const struct ex_item *it)
 	struct cur c = it->line;
 	int64_t sec;
 
+	mask_fixed(row, it);
 	text_str(&row->kind, kinds[it->kind]);
 	ex_say(&row->detail, it->line);
 	if (it->kind == EX_NO_TREE)
@@ -186,9 +295,10 @@ static void stop_row(const struct ex_work *x, struct row *row, const struct ex_i
 		[EX_LENGTH] = "longer than the file",
 	};
 	const struct part *p = &x->m->parts[EX_HEAD];
-	struct cur c = ex_window(p, it->off);
+	struct cur c = ex_window(p, it->off), line = c;
 
 	new_row(row, EX_HEAD, it->off, p->size - it->off, 1);
+	mask_stop(row, it, ex_until(&line, '\n'));
 	text_str(&row->kind, "reading stops");
 	text_str(&row->detail, why[it->stop]);
 	if (cur_left(&c) > 0) {
@@ -250,6 +360,7 @@ static enum step journal_row(struct ex_show *s, const struct message *m, struct 
 	line = ex_until(&c, '\n');
 	new_row(row, EX_JOURNAL, s->pos, cur_offset(&c) - s->pos, 1);
 	s->pos = cur_offset(&c);
+	mask(row, line, PERSONAL_ADDRESS);
 	text_str(&row->kind, "done");
 	ex_say(&row->detail, line);
 	return STEP_ROW;
@@ -284,6 +395,8 @@ static enum step data_row(struct ex_show *s, const struct message *m, struct row
 	}
 	line = ex_until(&c, '\n');
 	new_row(row, EX_DATA, s->pos, cur_offset(&c) - s->pos, 1);
+	if (s->line == 0)
+		mask_id(row, line);
 	text_str(&row->kind, s->line == 0 ? "id" : "line");
 	ex_say(&row->detail, line);
 	s->pos = cur_offset(&c);

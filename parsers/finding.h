@@ -25,6 +25,8 @@ enum impact {
 	IMPACT_SERVER_STOPS,     /* a daemon dies, loops or hangs */
 };
 
+#define IMPACT_COUNT (IMPACT_SERVER_STOPS + 1)
+
 enum finding_id {
 #define FINDING(id, name, severity, impact, text, server, todo) F_##id,
 #include "findings.def"

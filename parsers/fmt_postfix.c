@@ -99,6 +99,13 @@ const struct place pf_places[PF_PLACES] = {
 	[PF_TRACE] = { "trace", PLACE_LOG, MOVE_LIVE, 0, 10, true, false },
 };
 
+/* qmgr moves what is left in active/ back to incoming/ before it does anything else, then scans incoming/ and
+ * deferred/; pickup is woken at once, too, and then each minute. */
+static const uint8_t start_order[PF_PLACES] = {
+	PF_ACTIVE, PF_INCOMING, PF_MAILDROP, PF_DEFERRED, PF_HOLD, PF_CORRUPT, PF_SAVED,
+	PF_DEFER, PF_BOUNCE, PF_TRACE,
+};
+
 static const struct role roles[PF_ROLES] = {
 	[PF_MESSAGE] = { .name = "message", .checked = true },
 	[PF_DEFER_LOG] = { .name = "defer log" },
@@ -348,6 +355,7 @@ const struct format fmt_postfix = {
 	.tested_version = VERSION(3, 7, 0),
 	.places = pf_places,
 	.nplaces = PF_PLACES,
+	.start_order = start_order,
 	.roles = roles,
 	.nroles = PF_ROLES,
 	.loose_place = PF_DEFERRED,

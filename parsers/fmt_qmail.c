@@ -257,6 +257,7 @@ const struct format fmt_qmail = {
 	.hidden = "spoolck",
 	.inode_in_name = true,
 	.one_id = true,
+	.many_owners = true,
 	.pid_file = "lock/sendmutex",
 	.default_roots = default_roots,
 	.stop_command = "qmailctl stop",

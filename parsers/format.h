@@ -89,7 +89,7 @@ struct name {
 struct site {
 	int64_t now;            /* seconds since 1970 */
 	uint32_t owner;         /* uid that owns the queue directories; UINT32_MAX unknown */
-	uint32_t owners[PLACES_MAX]; /* the same by place, where a server has several users */
+	uint32_t owners[PLACES_MAX]; /* the same by place, for a format with many_owners */
 	uint32_t split;         /* number of directories in places with `split`, 0 unknown */
 	uint16_t split_places;  /* bit per place that has such directories */
 	uint32_t version;       /* major << 16 | minor << 8 | patch, 0 unknown */
@@ -132,6 +132,22 @@ struct want {
 	size_t need;            /* 1..len: with this many it gets on already */
 };
 
+/* Bytes of a row that are somebody's, and how they are masked before a stranger sees the file, each by as many. */
+enum personal_kind {
+	PERSONAL_LETTERS, /* a number should be here: all letters become one */
+	PERSONAL_TEXT,    /* ... and all digits, too */
+	PERSONAL_ADDRESS, /* ... but equal ones stay equal, and their byte order stays */
+	PERSONAL_OPAQUE,  /* compressed or encrypted: every byte, whatever it is */
+	PERSONAL_KINDS
+};
+
+struct personal {
+	uint64_t offset, length; /* in the row's part */
+	uint8_t kind;            /* enum personal_kind */
+};
+
+#define ROW_PERSONAL 3
+
 /* One line of the annotated listing. */
 struct row {
 	uint8_t part;
@@ -141,7 +157,28 @@ struct row {
 	uint8_t depth;           /* nesting, for indentation: 0 = top */
 	struct text kind;        /* "recipient", "pointer", "text" */
 	struct text detail;      /* decoded value or first bytes of the data */
+
+	/* For `quarantine export --redact`. told: all other bytes of the row are the server's own, and stay. A
+	 * row that does not tell, and what no row covers, is masked as text. */
+	bool told;
+	uint8_t npersonal;
+	struct personal personal[ROW_PERSONAL];
 };
+
+/* Add to a row; one too many has no room, and the row does not tell any more. */
+static inline void row_personal(struct row *row, uint64_t offset, uint64_t length, enum personal_kind kind)
+{
+	if (row->npersonal >= ROW_PERSONAL) {
+		row->npersonal = 0;
+		row->told = false;
+		return;
+	}
+	row->personal[row->npersonal].offset = offset;
+	row->personal[row->npersonal].length = length;
+	row->personal[row->npersonal].kind = (uint8_t)kind;
+	row->npersonal++;
+	row->told = true;
+}
 
 /* One run of message text: bytes of a part, then possibly a line end that the
  * file does not hold. */
@@ -165,8 +202,10 @@ struct format {
 	const char *server;     /* "Postfix", for people */
 	const char *tested;     /* newest series whose files were tested: "3.7" */
 	uint32_t tested_version;/* the same as a number, patch 0 */
-	const struct place *places; /* in the order in which the server reads them at start */
+	const struct place *places; /* those that mail leaves before those it enters */
 	unsigned nplaces;
+	const uint8_t *start_order; /* all places in the order in which the server reads them at start;
+	                             * NULL = as above */
 	const struct role *roles;
 	unsigned nroles;        /* at most PARTS_MAX */
 	unsigned loose_place;   /* where a file that is explained on its own is taken to lie */
@@ -177,6 +216,7 @@ struct format {
 	 * anchor, path_at() tells where in a place it belongs, and what lies elsewhere is a
 	 * message of its own. Of no use together with cross(). */
 	bool one_id;
+	bool many_owners;       /* the places belong to several users: site.owners */
 
 	/* Of the installation, all may be NULL. */
 	const char *pid_file;   /* below the root; its lock or its pid tells whether the server runs */

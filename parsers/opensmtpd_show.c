@@ -14,6 +14,7 @@
 enum { SHOW_START, SHOW_LINES, SHOW_TEXT, SHOW_DONE };
 
 #define ROWS_MAX 2000u  /* lines of a header that are listed */
+#define OS_MAGIC 4u     /* bytes that tell a compressed or an encrypted file */
 #define LINE_VIEW 2048u /* bytes of a line that are waited for */
 
 static void new_row(struct row *row, uint64_t offset, uint64_t length, unsigned depth)
@@ -60,6 +61,44 @@ static void say_value(struct row *row, unsigned key, const struct os_line *line)
 		say_notify(&row->detail, n);
 }
 
+/* --- What is somebody's ------------------------------------------------------------- */
+
+static void mask_sockaddr(struct row *row, struct cur value)
+{
+	static const char old[] = "IPv6:";
+	struct cur start = value, head;
+
+	row->told = true;
+	if (os_is(&value, "local"))
+		return;
+	head = cur_sub(&start, sizeof old - 1 < cur_left(&value) ? sizeof old - 1 : 0);
+	if (!os_is(&head, old))
+		start = value;
+	row_personal(row, cur_offset(&start), cur_left(&start), PERSONAL_TEXT);
+}
+
+/* A line without a key that OpenSMTPD knows may be anything. */
+static void mask_value(struct row *row, const struct os_line *line)
+{
+	unsigned key = os_find_key(&line->key);
+	uint64_t at = cur_offset(&line->value), left = cur_left(&line->value);
+
+	/* without a colon the value is empty, and at the line's start */
+	if (key >= OS_KEYS || at == line->off)
+		row_personal(row, line->off, line->len, PERSONAL_TEXT);
+	else if (os_keys[key].value == OS_SOCKADDR)
+		mask_sockaddr(row, line->value);
+	else if (os_keys[key].value == OS_ADDRESS)
+		row_personal(row, at, left, PERSONAL_ADDRESS);
+	else if (os_keys[key].value == OS_NUMBER)
+		row_personal(row, at, left, PERSONAL_LETTERS);
+	else if ((os_keys[key].value == OS_WORD && os_word(line->value, os_keys[key].words)) ||
+		 (os_keys[key].value == OS_FLAGS && os_flags(line->value, os_keys[key].words)))
+		row->told = true;
+	else
+		row_personal(row, at, left, PERSONAL_TEXT);
+}
+
 /* --- An envelope ------------------------------------------------------------------ */
 
 static void line_row(struct row *row, const struct os_line *line)
@@ -74,6 +113,7 @@ static void line_row(struct row *row, const struct os_line *line)
 
 	new_row(row, line->off, line->len, 1);
 	os_say(&row->kind, line->key);
+	mask_value(row, line);
 	if (line->state == OS_LINE_GOOD) {
 		say_value(row, os_find_key(&line->key), line);
 		return;
@@ -165,6 +205,7 @@ static enum step body_row(struct os_show *s, const struct part *p, struct row *r
 	}
 	while (cur_peek(&line) == ' ' || cur_peek(&line) == '\t')
 		cur_skip(&line, 1);
+	row_personal(row, cur_offset(&line), cur_left(&line), PERSONAL_TEXT);
 	os_say(&row->detail, line);
 	s->pos += n + 1;
 	s->rows++;
@@ -195,6 +236,8 @@ static bool title_row(struct os_show *s, const struct message *m, struct row *ro
 		text_u64(&row->detail, p->size);
 		text_str(&row->detail, " bytes that are not shown");
 		row->length = p->size;
+		row_personal(row, head < OS_MAGIC ? head : OS_MAGIC, p->size - (head < OS_MAGIC ? head : OS_MAGIC),
+			     PERSONAL_OPAQUE);
 		s->phase = SHOW_DONE;
 	}
 	return true;

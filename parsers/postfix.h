@@ -293,6 +293,8 @@ struct pf_show {
 	bool by_size;     /* the segment was found by the size record only */
 	bool have_size;
 	bool jumped;      /* a pointer other than a dummy was followed */
+	bool body;        /* the header of the text is over */
+	bool piece;       /* the record before was a piece of a line */
 	uint64_t size_at; /* the record whose fields are due */
 	uint64_t text, x; /* by the size record, 0 unknown */
 	uint64_t end;     /* behind the end record */

@@ -68,6 +68,107 @@ static void next_segment(struct pf_show *s)
 	}
 }
 
+/* --- What is somebody's ------------------------------------------------------- */
+
+/* Attributes whose values are the server's own. */
+static bool own_attribute(const struct cur *name)
+{
+	static const char *const own[] = { "create_time", "encoding", "notify_flags", "ret_flags",
+					   "rewrite_context", "trace_flags" };
+
+	for (unsigned i = 0; i < sizeof own / sizeof own[0]; i++)
+		if (pf_is(name, own[i]))
+			return true;
+	return false;
+}
+
+/* Bytes [skip, end) of the record's data. */
+static void mask(struct row *row, const struct pf_record *rec, uint64_t skip, enum personal_kind kind)
+{
+	if (skip <= rec->len)
+		row_personal(row, rec->off + rec->header + skip, rec->len - skip, kind);
+}
+
+static void mask_attribute(struct row *row, const struct pf_record *rec)
+{
+	struct cur value = pf_string(rec), name;
+
+	if (!pf_attribute(&value, &name)) {
+		mask(row, rec, 0, PERSONAL_TEXT);
+		return;
+	}
+	if (own_attribute(&name))
+		return;
+	if (pf_is(&name, "dsn_orig_rcpt") && cur_find(&value, ';') < cur_left(&value))
+		cur_skip(&value, cur_find(&value, ';') + 1); /* rfc822; */
+	mask(row, rec, cur_offset(&value) - (rec->off + rec->header), PERSONAL_TEXT);
+}
+
+/* A line of text: the name of a header field stays. */
+static void mask_text(struct pf_show *s, struct row *row, const struct pf_record *rec)
+{
+	struct cur line = rec->data;
+	uint64_t name = 0;
+
+	while (!s->piece && !s->body && cur_peek(&line) > ' ' && cur_peek(&line) < 127 &&
+	       cur_peek(&line) != ':') {
+		cur_skip(&line, 1);
+		name++;
+	}
+	if (name == 0 || cur_peek(&line) != ':')
+		name = 0;
+	if (rec->type == 'N' && rec->len == 0 && !s->piece)
+		s->body = true;
+	s->piece = rec->type == 'L';
+	mask(row, rec, name, PERSONAL_TEXT);
+}
+
+/* rfc822;address */
+static void mask_original(struct row *row, const struct pf_record *rec)
+{
+	size_t type = cur_find(&rec->data, ';');
+
+	mask(row, rec, type < cur_left(&rec->data) ? type + 1 : 0, PERSONAL_TEXT);
+}
+
+static void mask_record(struct pf_show *s, struct row *row, const struct pf_record *rec)
+{
+	row->told = true;
+	switch (rec->type) {
+	case 'C':
+	case 'T':
+	case 'W':
+	case 'c':
+	case 'n':
+	case 'p':
+		mask(row, rec, 0, PERSONAL_LETTERS);
+		break;
+	case 'A':
+		mask_attribute(row, rec);
+		break;
+	case 'o':
+		mask_original(row, rec);
+		break;
+	case 'S':
+	case 'R':
+	case 'O':
+	case 'D':
+		mask(row, rec, 0, PERSONAL_ADDRESS);
+		break;
+	case 'N':
+	case 'L':
+		if (s->phase == SHOW_TEXT) {
+			mask_text(s, row, rec);
+			break;
+		}
+		mask(row, rec, 0, PERSONAL_TEXT);
+		break;
+	default:
+		mask(row, rec, 0, PERSONAL_TEXT);
+		break;
+	}
+}
+
 /* --- Rows --------------------------------------------------------------------- */
 
 static void new_row(struct row *row, uint64_t offset, uint64_t length, unsigned depth)
@@ -187,11 +288,21 @@ static bool pointer_row(struct pf_show *s, const struct part *p, struct row *row
 	return false;
 }
 
+/* A record that cannot be read: its type and length stay, whatever comes behind is masked. */
+static void mask_stop(struct row *row, const struct part *p, const struct pf_record *rec)
+{
+	uint64_t left = p->size - row->offset, header = rec->header < left ? rec->header : left;
+
+	row_personal(row, row->offset + header, left - header, PERSONAL_TEXT);
+}
+
 /* Why the record at the reader's position cannot be read. */
 static void stop_row(const struct pf_show *s, const struct part *p, struct row *row,
 		     enum pf_got got, const struct pf_record *rec)
 {
 	new_row(row, s->read.pos, p->size - s->read.pos, 1);
+	if (got == PF_LONG || got == PF_OVERRUN) /* type and length are what stops it */
+		mask_stop(row, p, rec);
 	text_str(&row->kind, "reading stops");
 	switch (got) {
 	case PF_EOF:
@@ -233,6 +344,7 @@ static enum step field_row(struct pf_show *s, const struct part *p, struct row *
 		return STEP_WANT;
 	column = pf_size_column(&rec, field);
 	new_row(row, rec.off + rec.header + at, cur_left(&column), 2);
+	row_personal(row, row->offset, row->length, PERSONAL_LETTERS);
 	text_str(&row->kind, field < PF_FIELDS ? pf_size_names[field] : "unknown field");
 	text_str(&row->kind, " (field ");
 	text_u64(&row->kind, field + 1u);
@@ -262,6 +374,7 @@ static enum step record_row(struct pf_show *s, const struct part *p, struct row 
 	new_row(row, rec.off, rec.header + rec.len, 1);
 	kind_of(s, row, &rec);
 	record_detail(s, row, &rec);
+	mask_record(s, row, &rec);
 	if (rec.type == 'C' && s->phase == SHOW_ENVELOPE) {
 		s->size_at = rec.off;
 		s->field = rec.len > 0 ? 1 : 0;

@@ -2,7 +2,7 @@
  * copy.c - one file copied whole, or not at all
  *
  * Data with its holes, owner, group, mode, every extended attribute (POSIX ACLs
- * and labels are among them), times in ns. What comes out is on the disk, and
+ * and labels are among them), named streams (streams.c), times in ns. What comes out is on the disk, and
  * the caller compares it with the manifest before it believes it.
  *
  * Promises: the copy has all of it, or there is no copy and the sentence says what
@@ -17,27 +17,10 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/vfs.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
 #define XATTR_MAX 65536 /* XATTR_LIST_MAX, XATTR_SIZE_MAX */
-
-/* Named streams of NTFS are not all seen through xattrs: such a file is never copied. */
-static int streams_seen(int from, const char *name, struct q_error *err)
-{
-	static const unsigned long ntfs[] = { 0x65735546 /* fuse */, 0x5346544e /* ntfs */,
-					      0x7366746e /* ntfs3 */ };
-	struct statfs fs;
-
-	if (fstatfs(from, &fs))
-		return q_fail(err, errno, "cannot look at the file system of %s", q_tail(name));
-	for (size_t i = 0; i < G_N_ELEMENTS(ntfs); i++)
-		if ((unsigned long)fs.f_type == ntfs[i])
-			return q_fail(err, Q_EREFUSED, "%s lies on NTFS or FUSE, where named streams "
-				      "may be invisible", q_tail(name));
-	return 0;
-}
 
 static int write_all(int to, const unsigned char *buf, size_t len, off_t at)
 {
@@ -151,9 +134,10 @@ static int copy_attributes(int from, int to, const char *name, struct q_error *e
 
 	if (fstat(from, &st))
 		return q_fail(err, errno, "cannot look at %s: %s", q_tail(name), g_strerror(errno));
-	if (fchown(to, st.st_uid, st.st_gid))
+	/* where everything belongs to one user, whatever is asked: the comparison sees what it is */
+	if (fchown(to, st.st_uid, st.st_gid) && errno != EOPNOTSUPP)
 		return cannot_keep(name, "owner", errno, err);
-	if (fchmod(to, st.st_mode & 07777))
+	if (fchmod(to, st.st_mode & 07777) && errno != EOPNOTSUPP)
 		return cannot_keep(name, "mode", errno, err);
 	rc = copy_xattrs(from, to, name, err);
 	if (rc)
@@ -163,8 +147,9 @@ static int copy_attributes(int from, int to, const char *name, struct q_error *e
 	return futimens(to, times) ? cannot_keep(name, "mtime", errno, err) : 0;
 }
 
-/* The held file to dir/name, a new file; on the disk when this returns 0. */
-int file_copy(int from, int dir, const char *name, struct q_error *err)
+/* The file `base` in the directory `at`, held as `from`, to dir/name, a new file; on the disk when this
+ * returns 0. */
+int file_copy(int at, const char *base, int from, int dir, const char *name, struct q_error *err)
 {
 	struct stat st;
 	int to, rc = fstat(from, &st) ? -errno : 0;
@@ -172,8 +157,6 @@ int file_copy(int from, int dir, const char *name, struct q_error *err)
 	if (!rc && st.st_nlink > 1)
 		return q_fail(err, Q_EREFUSED, "%s has %lu names, and the others would be left "
 			      "behind", q_tail(name), (unsigned long)st.st_nlink);
-	if (!rc && (rc = streams_seen(from, name, err)))
-		return rc;
 	to = rc ? rc : openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (to < 0)
 		return q_fail(err, rc ? rc : errno, "cannot make a copy of %s: %s", q_tail(name),
@@ -182,13 +165,17 @@ int file_copy(int from, int dir, const char *name, struct q_error *err)
 	if (rc)
 		q_fail(err, rc, "cannot copy %s: %s", q_tail(name), g_strerror(-rc));
 	else
-		rc = copy_attributes(from, to, name, err);
+		rc = streams_copy(at, base, from, dir, name, to, err);
+	if (!rc)
+		rc = copy_attributes(from, to, name, err); /* behind the streams, which change its times */
 	if (!rc && (rc = file_sync(to)))
 		q_fail(err, rc, "cannot write the copy of %s: %s", q_tail(name), g_strerror(-rc));
 	/* so that the comparison reads the disk where it can */
 	posix_fadvise(to, 0, 0, POSIX_FADV_DONTNEED);
 	close(to);
-	if (rc)
+	if (rc) {
 		unlinkat(dir, name, 0);
+		streams_remove(dir, name);
+	}
 	return rc;
 }

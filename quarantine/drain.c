@@ -130,14 +130,21 @@ static int all_whole(int dir, const struct plan *plan, bool *whole_r, struct q_e
 }
 
 /* The planned names in a place of ours, and nothing else. */
-static int empty_place(int dir, const struct plan *plan, struct q_error *err)
+static int empty_place(int dir, struct plan *plan, struct q_error *err)
 {
 	if (dir < 0)
 		return 0;
+	/* FUSE keeps what is open under another name, and the directory is not empty then */
 	for (unsigned i = 0; i < plan->nparts; i++)
-		if (unlinkat(dir, plan->parts[i].target, 0) && errno != ENOENT)
-			return q_fail(err, errno, "cannot remove %s: %s",
-				      q_tail(plan->parts[i].target), g_strerror(errno));
+		file_close(&plan->parts[i].fd);
+	for (unsigned i = 0; i < plan->nparts; i++) {
+		int rc = unlinkat(dir, plan->parts[i].target, 0) && errno != ENOENT ? -errno :
+			 streams_remove(dir, plan->parts[i].target);
+
+		if (rc)
+			return q_fail(err, rc, "cannot remove %s: %s", q_tail(plan->parts[i].target),
+				      g_strerror(-rc));
+	}
 	return file_sync(dir) ? q_fail(err, EIO, "cannot sync a directory of parts") : 0;
 }
 
@@ -201,16 +208,19 @@ static int drain_part(struct drain *d, unsigned i, const json_t *manifest, struc
 	struct plan_part *p = &d->next->parts[i];
 	char first[256] = "";
 	struct stat st;
-	int rc = file_copy(from->fd, d->to, p->target, err);
+	int rc = file_copy(d->t.lodge, from->target, from->fd, d->to, p->target, err);
 
 	if (rc)
 		return rc;
 	p->fd = file_open_regular(d->to, p->target, &st);
 	if (p->fd < 0)
 		return q_fail(err, p->fd, "cannot read the copy of %s", q_tail(p->path));
+	streams_ntfs_set(p->fd, json_object_get(manifest_part(manifest, p->target), "ntfs"));
+	if (file_sync(p->fd) || fstat(p->fd, &st))
+		return q_fail(err, EIO, "cannot sync the copy of %s", q_tail(p->path));
 	p->identity = (struct q_identity){ .dev = st.st_dev, .ino = st.st_ino,
 					   .size = (uint64_t)st.st_size, .mtime = st.st_mtim };
-	rc = manifest_compare(manifest, p, p->fd, say_first, first, err);
+	rc = manifest_compare(manifest, p, d->to, p->fd, say_first, first, err);
 	if (rc > 0)
 		rc = q_fail(err, Q_EREFUSED, "the copy is not the same: %s", first);
 	file_close(&p->fd);

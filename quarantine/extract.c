@@ -45,6 +45,9 @@ static int extract_part(const struct txn *t, const struct plan_part *p, int todi
 	int rc = fd < 0 ? fd : to < 0 ? -errno : file_copy_data(fd, to, st.st_size);
 	struct timespec times[2] = { st.st_atim, st.st_mtim };
 
+	if (!rc)
+		rc = streams_copy(t->lodge, p->target, fd, dir, file_base(p->path), to, err);
+
 	/* what a check looks at; a user who may not chown sees other findings, and no harm */
 	if (!rc && (fchown(to, st.st_uid, st.st_gid) || fchmod(to, st.st_mode & 07777) ||
 		    futimens(to, times)))

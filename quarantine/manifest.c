@@ -5,7 +5,8 @@
  * byte that is a control or no UTF-8 is \xNN, before JSON's own quoting. Times
  * of parts are text, "SECONDS.NNNNNNNNN", because 64 bits of nanoseconds end in
  * 2262 and a file's time need not. xattrs: name -> base64; POSIX ACLs and
- * security labels are among them. state: "stored" = the parts are in parts/;
+ * security labels are among them. streams: named streams that are opened by name (NTFS), each with size and
+ * digest; ntfs: its own attributes, base64. state: "stored" = the parts are in parts/;
  * "lodged" = they lie in the directory `lodge`, on the spool's file system.
  *
  * Promises: both are written before anything moves, from the held descriptors;
@@ -73,10 +74,14 @@ static json_t *xattrs_of(int fd)
 static json_t *part_json(const struct plan_part *p)
 {
 	struct stat st;
-	json_t *j, *xattrs = xattrs_of(p->fd);
+	json_t *j, *xattrs = xattrs_of(p->fd), *streams = streams_json(p->dir, file_base(p->path), p->fd,
+							 false);
+	json_t *ntfs = streams_ntfs_json(p->fd);
 
-	if (!xattrs || fstat(p->fd, &st)) {
+	if (!xattrs || !streams || fstat(p->fd, &st)) {
 		json_decref(xattrs);
+		json_decref(streams);
+		json_decref(ntfs);
 		return NULL;
 	}
 	j = json_object();
@@ -95,6 +100,11 @@ static json_t *part_json(const struct plan_part *p)
 	json_object_set_new(j, "atime", json_time(&st.st_atim));
 	json_object_set_new(j, "ctime", json_time(&st.st_ctim));
 	json_object_set_new(j, "xattrs", xattrs);
+	if (json_array_size(streams) > 0)
+		json_object_set(j, "streams", streams);
+	json_decref(streams);
+	if (ntfs)
+		json_object_set_new(j, "ntfs", ntfs);
 	json_object_set_new(j, "sha256", json_string(p->sha256));
 	return j;
 }
@@ -307,7 +317,8 @@ int q_manifest(struct q_store *store, const char *entry, json_t **manifest_r, st
 	return rc;
 }
 
-static json_t *part_of(const json_t *manifest, const char *target)
+/* What it says of a part; borrowed. */
+json_t *manifest_part(const json_t *manifest, const char *target)
 {
 	char *escaped = escape_json(target, strlen(target));
 	json_t *j, *found = NULL;
@@ -386,12 +397,32 @@ static int differ_xattrs(struct differ *d, const json_t *want, int fd, struct q_
 	return rc;
 }
 
+/* Named streams; and, where the file is on NTFS again, what else NTFS has. */
+static int differ_streams(struct differ *d, const json_t *want, int dir, int fd, struct q_error *err)
+{
+	json_t *have = streams_json(dir, d->part->target, fd, true), *then = json_object_get(want, "streams");
+	json_t *both = json_object(), *ntfs = streams_ntfs_json(fd), *was = json_object_get(want, "ntfs");
+	static const char *const keys[] = { "system.ntfs_acl", "system.ntfs_attrib" };
+
+	json_object_set(both, "streams", then);
+	if (!then)
+		json_object_set_new(both, "streams", json_array());
+	if (have)
+		differ_attr(d, both, "streams", json_incref(have));
+	for (size_t i = 0; i < G_N_ELEMENTS(keys) && ntfs && was; i++)
+		differ_attr(d, was, keys[i], json_incref(json_object_get(ntfs, keys[i])));
+	json_decref(both);
+	json_decref(ntfs);
+	json_decref(have);
+	return have ? 0 : q_fail(err, EIO, "cannot read the named streams of %s", q_tail(d->part->path));
+}
+
 /* Does the held file agree with the manifest? Says each difference; returns their number. */
-int manifest_compare(const json_t *manifest, const struct plan_part *part, int fd,
+int manifest_compare(const json_t *manifest, const struct plan_part *part, int dir, int fd,
 		     q_say *say, void *arg, struct q_error *err)
 {
 	struct differ d = { .part = part, .say = say, .arg = arg };
-	json_t *want = part_of(manifest, part->target);
+	json_t *want = manifest_part(manifest, part->target);
 	struct stat st;
 	char hex[65];
 	int rc;
@@ -410,6 +441,9 @@ int manifest_compare(const json_t *manifest, const struct plan_part *part, int f
 	differ_attr(&d, want, "gid", json_integer((json_int_t)st.st_gid));
 	differ_attr(&d, want, "mtime", json_time(&st.st_mtim));
 	rc = differ_xattrs(&d, want, fd, err);
+	if (rc)
+		return rc;
+	rc = differ_streams(&d, want, dir, fd, err);
 	if (rc)
 		return rc;
 	rc = file_digest(fd, hex);

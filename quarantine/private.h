@@ -5,9 +5,12 @@
  * escape.c      bytes made printable, and back
  * plan.c      the plan on disk
  * copy.c      one file copied whole, for drain.c: between lodge and store
+ * each.c      the manifests of many entries, read by threads
+ * streams.c   named streams and attributes of NTFS
  * purge.c     an entry removed for good
  * reserve.c   room put by for a full disk
  * accept.c    what an operator accepted
+ * measure.c   age and size of entries, room for more
  * manifest.c  what is told to people and programs about an entry
  * store.c     the store's directories, names of entries
  * txn.c       the states, and the steps between them
@@ -58,6 +61,8 @@
 struct q_store {
 	int root, entries, inflight;
 	char *path;
+	bool limited;  /* by max-size: q_store_room() */
+	uint64_t room; /* bytes that may still be moved in */
 };
 
 /* ---- file.c ---- */
@@ -81,7 +86,25 @@ int file_digest(int fd, char hex[65]);
 /* ---- copy.c ---- */
 
 int file_copy_data(int from, int to, off_t size);
-int file_copy(int from, int dir, const char *name, struct q_error *err);
+int file_copy(int at, const char *base, int from, int dir, const char *name, struct q_error *err);
+
+/* ---- streams.c ---- */
+
+/* How a file system shows named streams. */
+enum streams {
+	STREAMS_NONE,   /* it has none */
+	STREAMS_XATTR,  /* as extended attributes */
+	STREAMS_NAMED,  /* FILE:NAME */
+	STREAMS_HIDDEN, /* it may have some that nobody sees */
+};
+
+enum streams streams_seen(int fd);
+json_t *streams_json(int dir, const char *name, int fd, bool ours);
+int streams_copy(int from, const char *name, int fd, int to, const char *target, int copy,
+		 struct q_error *err);
+int streams_remove(int dir, const char *target);
+json_t *streams_ntfs_json(int fd);
+void streams_ntfs_set(int fd, const json_t *recorded);
 
 /* ---- escape.c: escape.h, and ---- */
 
@@ -124,7 +147,8 @@ int manifest_write(int dir, const struct q_message *m, const struct plan *plan, 
 		   struct q_error *err);
 int manifest_read(int dir, json_t **manifest_r, struct q_error *err);
 int manifest_moved(int dir, const struct plan *plan, struct q_error *err);
-int manifest_compare(const json_t *manifest, const struct plan_part *part, int fd,
+json_t *manifest_part(const json_t *manifest, const char *target);
+int manifest_compare(const json_t *manifest, const struct plan_part *part, int dir, int fd,
 		     q_say *say, void *arg, struct q_error *err);
 
 /* ---- store.c ---- */
@@ -186,7 +210,13 @@ bool reserve_helps(int rc);
 int reserve_take(const struct q_store *store, int todir, const char *name, int *dir_r);
 int reserve_write(int dir, const char *name, const void *data, size_t len);
 int reserve_mkdir(int at, const char *name);
+int reserve_lodge(int hidden, const char *name);
 void reserve_drop(int dir);
+
+/* ---- measure.c ---- */
+
+int measure_room(struct q_store *store, const struct plan *plan, uint64_t *bytes_r,
+		 struct q_error *err);
 
 /* ---- drain.c, purge.c ---- */
 

@@ -20,10 +20,14 @@
 /* Parts first, wherever they lie; then lodge, papers, directory. */
 int purge_finish(struct txn *t, struct q_error *err)
 {
-	for (unsigned i = 0; i < t->plan->nparts && t->lodge >= 0; i++)
-		if (unlinkat(t->lodge, t->plan->parts[i].target, 0) && errno != ENOENT)
-			return q_fail(err, errno, "cannot remove %s: %s",
-				      q_tail(t->plan->parts[i].target), g_strerror(errno));
+	for (unsigned i = 0; i < t->plan->nparts && t->lodge >= 0; i++) {
+		const char *target = t->plan->parts[i].target;
+		int rc = unlinkat(t->lodge, target, 0) && errno != ENOENT ? -errno :
+			 streams_remove(t->lodge, target);
+
+		if (rc)
+			return q_fail(err, rc, "cannot remove %s: %s", q_tail(target), g_strerror(-rc));
+	}
 	if (t->lodge >= 0 && file_sync(t->lodge))
 		return q_fail(err, EIO, "cannot sync the directory of the parts");
 	return txn_remove(t, err);

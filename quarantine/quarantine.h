@@ -16,6 +16,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/stat.h>
+#include <time.h>
 
 struct q_error {
 	char text[512]; /* terminated; may hold raw bytes of file names: escape before printing */
@@ -74,8 +75,13 @@ void q_store_close(struct q_store *store);
 int q_lock(int root, int wait_ms, struct q_error *err);
 void q_unlock(int root);
 
-/* Put by what the next moves need when the disk is full. Needs some fsyncs the first time. */
-void q_reserve(struct q_store *store);
+/* From now on q_move() through this store refuses (Q_REFUSED, "store-full: ...") what takes more than so
+ * many bytes on disk, counted down with each move. Without it nothing is refused. */
+void q_store_room(struct q_store *store, uint64_t bytes);
+
+/* Put by what the next moves out of this spool need when the disk is full: in the store, and when the store
+ * is on another file system in the directory `hidden` of the spool (NULL: none). Needs some fsyncs the first time. */
+void q_reserve(struct q_store *store, int root, const char *hidden);
 
 /* Move one message. The caller holds q_lock(). On Q_MOVED entry_r holds the name of the
  * entry (free() it). Refuses a store that lies in the spool or above it. */
@@ -96,8 +102,20 @@ int q_recover(struct q_store *store, const char *spool, q_say *say, void *arg,
  * Reads one directory and nothing else. */
 int q_entries(struct q_store *store, char ***names_r, struct q_error *err);
 
+/* When the entry was moved, from its name: seconds since 1970, 0 = the name does not say. */
+time_t q_entry_time(const char *entry);
+
+/* What the entry takes on disk (parts, papers, directories), in the store or in a lodge. Opens no part. */
+int q_measure(struct q_store *store, const char *entry, uint64_t *bytes_r, struct q_error *err);
+
 /* The manifest of an entry (json_decref). -EBADMSG when it cannot be read. */
 int q_manifest(struct q_store *store, const char *entry, json_t **manifest_r, struct q_error *err);
+
+/* Visit the manifests of these entries in this order (threads read ahead; memory stays flat). `manifest` is
+ * borrowed; NULL: it cannot be read, and `why` says so. False from visit() ends it. `brief`: without parts, and
+ * of the findings at least their names; that is four times as fast. */
+typedef bool q_visit(void *arg, const char *entry, json_t *manifest, const char *why);
+void q_each(struct q_store *store, char **names, bool brief, q_visit *visit, void *arg);
 
 /* The one entry that `word` names: its name, or a queue id (as bytes, or escaped as
  * reports print it) that only one entry has. -ENOENT, -ENOTUNIQ. free() the

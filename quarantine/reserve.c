@@ -2,16 +2,17 @@
  * reserve.c - directories and blocks put by, so that a full disk does not stop a move
  *
  *     STORE/reserve/NN/   parts.spare/  plan.spare  manifest.json.spare  summary.txt.spare
+ *     SPOOL/HIDDEN/spare-NN___.../   where the store is on another file system
  *
  * A move by rename needs two directories and three small files. Where the file system has no
  * room for them one of these is renamed into inflight/ instead, and its files, whose blocks
  * are written already, are overwritten in place: a disk that is full stays
- * usable, and nobody else can take what is needed meanwhile.
+ * usable, and nobody else can take what is needed meanwhile. A spool that is full needs one directory for
+ * each lodge; there a spare one is renamed.
  *
  * Promises: Q_RESERVE moves without a free block or inode, on file systems that overwrite
  * in place (ext4, xfs). Never: the cause of a failure; a reserve that cannot be made is
- * simply not there. What it cannot help with: a lodge in a full spool on another file system, and
- * directories (entries/) that have to grow.
+ * simply not there. What it cannot help with: directories (entries/, HIDDEN) that have to grow.
  */
 #include "config.h"
 
@@ -66,8 +67,65 @@ static int fill_one(int reserve, const char *name)
 	return rc;
 }
 
+#define SPARE_NAME 100 /* as long as the name of a lodge, so that it takes the same room in HIDDEN */
+
+static void spare_name(char name[SPARE_NAME + 1], unsigned n)
+{
+	memset(name, '_', SPARE_NAME);
+	name[SPARE_NAME] = '\0';
+	name[snprintf(name, SPARE_NAME, "spare-%02u", n)] = '_';
+}
+
+#define SLACK 2 /* made and removed: a rename makes the new name before it removes the old one */
+
+/* Spare directories where lodges will be. A store on the spool's own file system needs none. */
+static void fill_spool(const struct q_store *store, int root, const char *hidden)
+{
+	struct stat here, there;
+	bool far = !fstat(root, &here) && !fstat(store->inflight, &there) && here.st_dev != there.st_dev;
+	int parent = file_open_parent(root, hidden), dir, rc = 0;
+	char name[SPARE_NAME + 1];
+
+	if (parent >= 0 && far && !mkdirat(parent, file_base(hidden), 0700))
+		file_sync(parent);
+	dir = parent < 0 ? parent : openat(parent, file_base(hidden),
+					   O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (dir >= 0 && store_private_dir(dir, hidden, NULL))
+		file_close(&dir);
+	for (unsigned n = 0; n < Q_RESERVE + SLACK && dir >= 0 && !rc && far; n++) {
+		spare_name(name, n);
+		rc = mkdirat(dir, name, 0700) && errno != EEXIST ? -errno : 0;
+	}
+	for (unsigned n = far ? Q_RESERVE : 0; n < Q_RESERVE + SLACK && dir >= 0; n++) {
+		spare_name(name, n);
+		unlinkat(dir, name, AT_REMOVEDIR);
+	}
+	if (dir >= 0)
+		file_sync(dir);
+	file_close(&dir);
+	if (parent >= 0 && !far)
+		unlinkat(parent, file_base(hidden), AT_REMOVEDIR); /* stays when something lodges there */
+	file_close(&parent);
+}
+
+/* A spare directory of HIDDEN gets this name. */
+int reserve_lodge(int hidden, const char *name)
+{
+	int rc = -ENOSPC;
+
+	for (unsigned n = 0; n < Q_RESERVE && rc == -ENOSPC; n++) {
+		char spare[SPARE_NAME + 1];
+
+		spare_name(spare, n);
+		rc = file_rename_new(hidden, spare, hidden, name, true);
+		if (rc == -ENOENT)
+			rc = -ENOSPC;
+	}
+	return rc;
+}
+
 /* Make what is missing. Failing is no failure: the next run tries again. */
-void q_reserve(struct q_store *store)
+void q_reserve(struct q_store *store, int root, const char *hidden)
 {
 	int rc = mkdirat(store->root, RESERVE, 0700) ? -errno : 0;
 	int reserve = rc && rc != -EEXIST ? -1 : file_open_dir(store->root, RESERVE);
@@ -86,6 +144,8 @@ void q_reserve(struct q_store *store)
 	if (reserve >= 0)
 		file_sync(reserve);
 	file_close(&reserve);
+	if (hidden)
+		fill_spool(store, root, hidden);
 }
 
 /* A unit becomes todir/name; *dir_r is opened. */

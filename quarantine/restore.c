@@ -98,7 +98,7 @@ static int sound_part(struct txn *t, struct plan_part *p, const json_t *manifest
 		return 1;
 	if (p->fd < 0)
 		return refuse_part(p, "it is missing or damaged in the quarantine", err);
-	rc = manifest_compare(manifest, p, p->fd, say_first, first, err);
+	rc = manifest_compare(manifest, p, t->lodge, p->fd, say_first, first, err);
 	if (rc < 0)
 		return rc;
 	if (rc > 0)
@@ -274,9 +274,14 @@ static int restore_undo(struct txn *t, struct q_error *err)
 	int rc = 0;
 
 	for (unsigned i = 0; i < t->plan->nparts && rc >= 0; i++) {
-		rc = came_back(t, &t->plan->parts[i], &why);
+		struct plan_part *p = &t->plan->parts[i];
+		struct stat st;
+
+		rc = came_back(t, p, &why);
+		if (rc > 0 && p->fd < 0) /* txn_part_out() compares it with the plan */
+			p->fd = file_open_regular(p->dir, file_base(p->path), &st);
 		if (rc > 0)
-			rc = txn_part_out(t, &t->plan->parts[i], &why);
+			rc = txn_part_out(t, p, &why);
 	}
 	if (!rc)
 		rc = txn_publish(t, &why);
@@ -380,8 +385,13 @@ static void verify_strangers(struct verify *v, const struct txn *t)
 	while ((de = readdir(dir))) {
 		bool known = !strcmp(de->d_name, ".") || !strcmp(de->d_name, "..");
 
-		for (unsigned i = 0; i < t->plan->nparts && !known; i++)
-			known = !strcmp(t->plan->parts[i].target, de->d_name);
+		for (unsigned i = 0; i < t->plan->nparts && !known; i++) {
+			size_t n = strlen(t->plan->parts[i].target);
+
+			/* of streams the comparison knows each */
+			known = !strncmp(t->plan->parts[i].target, de->d_name, n) &&
+				(!de->d_name[n] || de->d_name[n] == ':');
+		}
 		if (!known)
 			verify_say(v, "%s lies among the parts and belongs to nobody", de->d_name);
 	}
@@ -408,7 +418,7 @@ static int verify_parts(struct verify *v, struct txn *t, const json_t *manifest,
 		if (p->fd < 0)
 			return q_fail(err, p->fd, "cannot read %s: %s", q_tail(p->path),
 				      g_strerror(-p->fd));
-		rc = manifest_compare(manifest, p, p->fd, v->say, v->arg, err);
+		rc = manifest_compare(manifest, p, t->lodge, p->fd, v->say, v->arg, err);
 		if (rc < 0)
 			return rc;
 		v->count += rc;

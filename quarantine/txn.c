@@ -98,11 +98,12 @@ int txn_lock_dir(int dir, int at, const char *name)
 
 /* ---- the lodge ---- */
 
-static int make_dir(int at, const char *name, struct q_error *err)
+/* `spare` finds a directory that was put by. */
+static int make_dir(int at, const char *name, int (*spare)(int at, const char *name), struct q_error *err)
 {
 	int rc = mkdirat(at, name, 0700) && errno != EEXIST ? -errno : 0;
 
-	if (reserve_helps(rc) && !reserve_mkdir(at, name))
+	if (reserve_helps(rc) && !spare(at, name))
 		rc = 0;
 	if (rc)
 		return q_fail(err, rc, "cannot make the directory %s: %s; make room, or see "
@@ -153,11 +154,11 @@ int txn_lodge_open_spool(struct txn *t, bool create, struct q_error *err)
 		return q_fail(err, parent, "cannot open the directory above %s in the spool: %s",
 			      q_tail(t->plan->hidden), g_strerror(-parent));
 	if (create)
-		rc = make_dir(parent, base, err);
+		rc = make_dir(parent, base, reserve_mkdir, err);
 	if (!rc)
 		rc = open_own_dir(parent, base, &t->hidden, err);
 	if (!rc && create)
-		rc = make_dir(t->hidden, t->plan->name, err);
+		rc = make_dir(t->hidden, t->plan->name, reserve_lodge, err);
 	if (!rc)
 		rc = open_own_dir(t->hidden, t->plan->name, &t->lodge, err);
 	close(parent);
@@ -185,7 +186,7 @@ int txn_lodge_open(struct txn *t, bool create, struct q_error *err)
 	if (t->plan->lodged)
 		rc = txn_lodge_open_spool(t, create, err);
 	if (!rc && create)
-		rc = make_dir(t->dir, Q_DIR_PARTS, err);
+		rc = make_dir(t->dir, Q_DIR_PARTS, reserve_mkdir, err);
 	if (!rc && !t->plan->lodged)
 		rc = open_own_dir(t->dir, Q_DIR_PARTS, &t->lodge, err);
 	return rc == -ENOENT && !create ? 0 : rc;
@@ -316,6 +317,8 @@ int txn_part_back(struct txn *t, struct plan_part *p, struct q_error *err)
 	rc = parent_still(t, p, err);
 	if (rc)
 		return rc;
+	/* FUSE does not remove the name of a file that is open: it would stay in the lodge. */
+	file_close(&p->fd);
 	rc = file_rename_new(t->lodge, p->target, p->dir, base, false);
 	if (rc == -EEXIST && !fstatat(t->lodge, p->target, &here, AT_SYMLINK_NOFOLLOW) &&
 	    !fstatat(p->dir, base, &there, AT_SYMLINK_NOFOLLOW) && file_same_inode(&here, &there))
@@ -702,14 +705,17 @@ static int move_undo(struct txn *t, struct q_error *err)
 	return rc;
 }
 
-static int move_once(const struct q_store *store, const struct q_message *m, bool near,
-		     char **entry_r, struct q_error *err)
+static int move_once(struct q_store *store, const struct q_message *m, bool near, char **entry_r,
+		     struct q_error *err)
 {
+	uint64_t bytes = 0;
 	struct txn t;
 	int rc;
 
 	txn_init(&t, store, m->root);
 	rc = hold_all(&t, m, err);
+	if (!rc)
+		rc = measure_room(store, t.plan, &bytes, err);
 	if (!rc && near && !store_is_near(&t))
 		rc = -EXDEV;
 	if (!rc)
@@ -727,6 +733,8 @@ static int move_once(const struct q_store *store, const struct q_message *m, boo
 		if (undone)
 			rc = undone == Q_ESTALE || undone == Q_EREFUSED ? -EIO : undone;
 	}
+	if (!rc)
+		store->room -= store->limited ? bytes : 0;
 	if (!rc && entry_r)
 		*entry_r = strdup(t.plan->name);
 	txn_close(&t);

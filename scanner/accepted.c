@@ -126,11 +126,11 @@ void accepted_apply(struct scan *scan)
 		int ret;
 
 		if ((o->verdict != VERDICT_CORRUPT && o->verdict != VERDICT_SUSPECT) ||
-		    o->id == NULL || o->report == NULL)
+		    o->id == NULL || o->report == NULL || o->accepted)
 			continue;
 		ret = any ? 0 : q_store_open(scan->options->store, false, &store, &err);
 		any = true;
-		if (ret < 0 && ret != -ENOENT)
+		if (ret < 0 && ret != -ENOENT && !scan->early)
 			g_ptr_array_add(scan->notes, g_strdup_printf(
 				"What was accepted before is not known here: %s.", err.text));
 		if (store == NULL)

@@ -7,9 +7,6 @@
 #include "quarantine.h"
 #include "scan.h"
 
-/* An acceptance ends by itself after so many days. */
-#define ACCEPT_DAYS 180
-
 /* Mark the outcomes of a scan that stand in accepted/: they are shown, and neither moved nor counted
  * as left. */
 void accepted_apply(struct scan *scan);

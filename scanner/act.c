@@ -11,7 +11,9 @@
 
 #include "beneath.h"
 #include "bounds.h"
+#include "escape.h"
 #include "log.h"
+#include "news.h"
 #include "output.h"
 #include "partpath.h"
 #include "serverlock.h"
@@ -163,6 +165,22 @@ enum q_outcome act_move(const struct spool *spool, struct q_store *store, struct
 	return done;
 }
 
+/* A run with a hard end begins no move after it, nor after it was told to stop. */
+static bool too_late(const struct scan *scan)
+{
+	gint64 until = scan->options->act_until;
+
+	return until != 0 && (scan_cancelled || g_get_monotonic_time() > until);
+}
+
+/* How long to wait for another run: where time is short, for a quarter of what is left. */
+static int lock_wait_ms(const struct scan *scan)
+{
+	gint64 left = scan->options->act_until - g_get_monotonic_time();
+
+	return scan->options->act_until == 0 ? LOCK_WAIT_MS : (int)CLAMP(left / 4000, 0, LOCK_WAIT_MS);
+}
+
 static void move_one(struct scan *scan, struct q_store *store, struct outcome *o)
 {
 	static const enum action actions[] = { [Q_MOVED] = ACTION_MOVED, [Q_CHANGED] = ACTION_REFUSED,
@@ -227,6 +245,14 @@ static void note(void *arg, const char *line)
 	g_ptr_array_add(scan->notes, g_strdup(line));
 }
 
+static void recovered(void *arg, const char *line)
+{
+	struct scan *scan = arg;
+
+	note(scan, line);
+	log_recovered(scan->spool->path, line);
+}
+
 void act_recover(struct scan *scan)
 {
 	struct q_error err = { "" };
@@ -237,8 +263,8 @@ void act_recover(struct scan *scan)
 		return;
 	if (q_store_open(scan->options->store, false, &store, &err) < 0)
 		return; /* no store: nothing is in flight; a bad one is told when it is needed */
-	if (q_lock(root, LOCK_WAIT_MS, &err) < 0 ||
-	    q_recover(store, scan->spool->path, note, scan, &err) < 0) {
+	if (q_lock(root, lock_wait_ms(scan), &err) < 0 ||
+	    q_recover(store, scan->spool->path, recovered, scan, &err) < 0) {
 		note(scan, err.text);
 		scan->failed = true;
 	}
@@ -246,16 +272,38 @@ void act_recover(struct scan *scan)
 	q_store_close(store);
 }
 
-static bool has_inode_in_name(struct q_store *store, const char *entry)
+static void log_drained(const struct spool *spool, const char *entry, const json_t *manifest)
 {
-	json_t *manifest;
-	bool yes = true;
+	const json_t *part = json_array_get(json_object_get(manifest, "parts"), 0);
+	const char *text = json_string_value(json_object_get(manifest, "id"));
+	size_t len;
+	g_autofree char *id = text != NULL ? escape_undo(text, &len) : NULL;
+	g_autofree char *lodge = g_strjoin("/", spool->format->hidden, entry, NULL);
 
-	if (q_manifest(store, entry, &manifest, NULL) == 0) {
-		yes = json_is_true(json_object_get(manifest, "inode_in_name"));
-		json_decref(manifest);
-	}
-	return yes;
+	log_action(&(struct log_action){
+		.verb = "copied into the store", .id = id,
+		.spool = spool->path, .from = lodge, .to = entry,
+		.digest = json_string_value(json_object_get(part, "sha256")),
+	});
+}
+
+/* One entry; a message whose name contains its inode stays where it is, and that is nothing to note. */
+static void drain_one(struct scan *scan, struct q_store *store, const char *entry)
+{
+	const struct spool *s = scan->spool;
+	struct q_error err = { "" };
+	json_t *manifest;
+
+	if (q_manifest(store, entry, &manifest, NULL) < 0)
+		return;
+	if (json_is_true(json_object_get(manifest, "inode_in_name")))
+		;
+	else if (q_drain(store, entry, s->root, &err) == Q_MOVED)
+		log_drained(s, entry, manifest);
+	else
+		g_ptr_array_add(scan->notes, g_strdup_printf("%s stays in %s/%s: %s.", entry, s->path,
+							     s->format->hidden, err.text));
+	json_decref(manifest);
 }
 
 /* The second half of a move, when the store is on another file system: what lodges in the spool is
@@ -272,11 +320,7 @@ static void drain(struct scan *scan, struct q_store *store)
 	for (char **name = names; *name != NULL && !scan_cancelled; name++) {
 		if (scan->options->deadline != 0 && g_get_monotonic_time() > scan->options->deadline)
 			return;
-		if (has_inode_in_name(store, *name))
-			continue;
-		if (q_drain(store, *name, s->root, &err) != Q_MOVED)
-			g_ptr_array_add(scan->notes, g_strdup_printf(
-				"%s stays in %s/%s: %s.", *name, s->path, s->format->hidden, err.text));
+		drain_one(scan, store, *name);
 	}
 }
 
@@ -305,23 +349,37 @@ void act(struct scan *scan)
 	for (guint i = 0; i < scan->outcomes->len; i++)
 		planned |= ((struct outcome *)scan->outcomes->pdata[i])->action == ACTION_PLANNED;
 	if (!planned) {
-		act_idle(scan);
+		if (!scan->early)
+			act_idle(scan);
 		return;
 	}
 	if (q_store_open(scan->options->store, true, &store, &err) < 0 ||
-	    q_lock(root, LOCK_WAIT_MS, &err) < 0) {
+	    q_lock(root, lock_wait_ms(scan), &err) < 0) {
 		all_failed(scan, err.text);
 		q_store_close(store);
 		return;
 	}
+	if (scan->options->retention != NULL)
+		retention_limit(scan->options->retention, store);
 	for (guint i = 0; i < scan->outcomes->len; i++) {
 		struct outcome *o = scan->outcomes->pdata[i];
 
-		if (o->action == ACTION_PLANNED && !left_already(scan, o))
-			move_one(scan, store, o);
+		if (o->action != ACTION_PLANNED)
+			continue;
+		if (too_late(scan)) {
+			o->action = ACTION_REFUSED;
+			o->reason = g_strdup("the time was spent before it could be moved");
+			continue;
+		}
+		if (left_already(scan, o))
+			continue;
+		move_one(scan, store, o);
+		news_tell(scan, true);
 	}
-	drain(scan, store);
-	q_reserve(store); /* for the next run, which may find the disk full */
+	if (!scan->early) {
+		drain(scan, store);
+		q_reserve(store, root, scan->spool->format->hidden); /* for the next run, which may find the disk full */
+	}
 	q_unlock(root);
 	q_store_close(store);
 }

@@ -13,6 +13,7 @@
 #include "names.h"
 #include "one.h"
 #include "output.h"
+#include "spools.h"
 #include "wire.h"
 
 #include <errno.h>
@@ -29,6 +30,7 @@ struct explain {
 	bool shown[REPORT_MAX];
 	struct row last;            /* the row printed last, if `any` was */
 	bool any, json, colour, failed;
+	const struct severity_rules *severities;
 };
 
 /* --- Which message ------------------------------------------------------------ */
@@ -70,7 +72,7 @@ static struct spool *loose(const char *arg, char **below_r)
 }
 
 /* The argument's spool and the message's path below its root. NULL after saying why. */
-static struct spool *find(const char *arg, char **path_r)
+static struct spool *find(const struct settings *settings, const char *arg, char **path_r)
 {
 	const char *colon = strchr(arg, ':');
 	bool typed = colon != NULL && format_by_name(arg, (size_t)(colon - arg)) >= 0;
@@ -87,6 +89,8 @@ static struct spool *find(const char *arg, char **path_r)
 			to_anchor(spool, path_r);
 		if (spool == NULL)
 			command_failed("%s: cannot open its directory", arg);
+		else
+			spools_apply(settings, spool);
 		return spool;
 	}
 	colon = strrchr(arg, ':');
@@ -95,7 +99,7 @@ static struct spool *find(const char *arg, char **path_r)
 		return NULL;
 	}
 	g_autofree char *name = g_strndup(arg, (gsize)(colon - arg));
-	spool = spool_open(name, &error);
+	spool = spools_open_one(settings, name, &error);
 	if (spool == NULL) {
 		command_failed("%s: %s", name, error);
 		return NULL;
@@ -220,8 +224,10 @@ static void on_result(void *arg, const struct lane_job *job,
 	x->outcome->facts = res->facts;
 	switch ((enum lane_status)res->status) {
 	case LANE_REPORT:
-		if (wire_get_report(answer, res->answer_len, &x->report))
+		if (wire_get_report(answer, res->answer_len, &x->report)) {
+			severity_apply(x->severities, &x->report);
 			return;
+		}
 		break;
 	case LANE_ROW:
 		if (wire_get_row(answer, res->answer_len, &row))
@@ -292,7 +298,7 @@ int command_explain(char **argv)
 	struct common common;
 	g_auto(GStrv) names = command_options(argv, "FILE|SPOOL:ID - annotated listing of one message",
 					      NULL, &common);
-	struct explain x = { .json = common.json };
+	struct explain x = { .json = common.json, .severities = &common.settings->severities };
 	struct outcome outcome = { .id = NULL };
 	struct lane_config config;
 	struct lanes *lanes;
@@ -302,7 +308,7 @@ int command_explain(char **argv)
 	if (names[0] == NULL || names[1] != NULL)
 		return command_usage("explain: one FILE or SPOOL:ID");
 	zygote = command_zygote();
-	x.scan.spool = find(names[0], &outcome.path);
+	x.scan.spool = find(common.settings, names[0], &outcome.path);
 	if (x.scan.spool == NULL)
 		return EXIT_FAILED;
 	place = one_place(x.scan.spool->format, outcome.path, &depth);

@@ -6,6 +6,7 @@
 #include "command.h"
 #include "escape.h"
 #include "output.h"
+#include "spools.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -34,7 +35,7 @@ static void json_print_finding(const struct finding_def *d)
 int command_findings(char **argv)
 {
 	struct common common;
-	g_auto(GStrv) names = command_options(argv, "[NAME] - what each finding means", NULL, &common);
+	g_auto(GStrv) names = command_options_only(argv, "[NAME] - what each finding means", &common);
 	bool any = false;
 
 	if (names[0] != NULL && names[1] != NULL)
@@ -81,25 +82,26 @@ static void print_spool(const struct spool *s, bool json)
 	}
 }
 
+static void spool_failed(void *arg, const char *word, const char *error)
+{
+	int *status = arg;
+
+	*status |= command_failed("%s: %s", word, error);
+}
+
 int command_spools(char **argv)
 {
 	struct common common;
 	g_auto(GStrv) names = command_options(argv, "[SPOOL...] - the spools of this host", NULL,
 					      &common);
-	g_auto(GStrv) host = *names == NULL ? spool_host() : NULL;
 	int status = 0;
+	unsigned away;
+	GPtrArray *spools = spools_open(common.settings, names, spool_failed, &status, &away);
 
-	for (char **name = host != NULL ? host : names; *name != NULL; name++) {
-		g_autofree char *error = NULL;
-		struct spool *spool = spool_open(*name, &error);
-
-		if (spool != NULL)
-			print_spool(spool, common.json);
-		else
-			status |= command_failed("%s: %s", *name, error);
-		spool_close(spool);
-	}
-	if (host != NULL && *host == NULL && !common.json && !common.quiet)
-		puts("No spool of a known server is on this host.");
+	for (guint i = 0; i < spools->len; i++)
+		print_spool(spools->pdata[i], common.json);
+	if (*names == NULL && spools->len == 0 && status == 0 && !common.json && !common.quiet)
+		puts(away > 0 ? "No spool is mounted." : "No spool of a known server is on this host.");
+	g_ptr_array_free(spools, TRUE);
 	return status;
 }

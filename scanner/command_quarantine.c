@@ -11,6 +11,7 @@
 
 #include "act.h"
 #include "escape.h"
+#include "units.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -36,22 +37,10 @@ void say(void *arg, const char *line)
 	putchar('\n');
 }
 
-const char *text_of(const json_t *j, const char *key)
+void say_recovered(void *arg, const char *line)
 {
-	const char *s = json_string_value(json_object_get(j, key));
-
-	return s != NULL ? s : "-";
-}
-
-char *bytes_of(const json_t *j, const char *key)
-{
-	const char *s = json_string_value(json_object_get(j, key));
-	size_t len;
-	char *bytes = s != NULL ? escape_undo(s, &len) : NULL;
-
-	if (bytes != NULL && strlen(bytes) != len)
-		g_clear_pointer(&bytes, g_free);
-	return bytes;
+	say(NULL, line);
+	log_recovered(arg, line);
 }
 
 void put_text(const json_t *j, const char *key)
@@ -59,13 +48,6 @@ void put_text(const json_t *j, const char *key)
 	g_autofree char *bytes = bytes_of(j, key);
 
 	put(bytes != NULL ? bytes : text_of(j, key));
-}
-
-const char *finding_of(const json_t *manifest)
-{
-	const json_t *f = json_array_get(json_object_get(manifest, "findings"), 0);
-
-	return json_string_value(json_object_get(f, "name"));
 }
 
 struct q_store *quarantine_store(bool create)
@@ -110,7 +92,8 @@ int quarantine_lock(struct q_store *store, const char *path)
 		command_failed("%s: %s", path, g_strerror(errno));
 		return -1;
 	}
-	if (q_lock(root, LOCK_WAIT_MS, &err) < 0 || q_recover(store, path, say, NULL, &err) < 0) {
+	if (q_lock(root, LOCK_WAIT_MS, &err) < 0 || q_recover(store, path, say_recovered, (char *)(size_t)path,
+							       &err) < 0) {
 		command_failed("%s", err.text);
 		close(root);
 		return -1;
@@ -120,16 +103,8 @@ int quarantine_lock(struct q_store *store, const char *path)
 
 gint64 quarantine_age(const char *text)
 {
-	g_autofree char *number = g_strdup(text);
-	size_t n = strlen(number);
-	gint64 time;
+	gint64 time = units_time(text);
 
-	if (n > 1 && number[n - 1] == 'd') {
-		number[n - 1] = 'h';
-		time = command_duration(number);
-		return time < 0 ? -1 : time / G_USEC_PER_SEC * 24;
-	}
-	time = command_duration(number);
 	return time < 0 ? -1 : time / G_USEC_PER_SEC;
 }
 
@@ -194,16 +169,7 @@ bool quarantine_wants(const json_t *manifest)
 void quarantine_log(const char *verb, const char *entry, const json_t *manifest, const char *from,
 		    const char *to)
 {
-	const json_t *part = json_array_get(json_object_get(manifest, "parts"), 0);
-	g_autofree char *id = bytes_of(manifest, "id");
-	g_autofree char *spool = bytes_of(manifest, "spool");
-	g_autofree char *path = bytes_of(part, "path");
-
-	log_action(&(struct log_action){
-		.verb = verb, .id = id, .spool = spool, .finding = finding_of(manifest),
-		.from = from != NULL ? from : entry, .to = to != NULL ? to : path,
-		.digest = json_string_value(json_object_get(part, "sha256")), .reason = qo.reason,
-	});
+	entry_log(verb, entry, manifest, from, to, qo.reason);
 }
 
 static const struct {
@@ -234,7 +200,7 @@ int command_quarantine(char **argv)
 		{ "to", 0, 0, G_OPTION_ARG_FILENAME, &qo.to,
 		  "restore: another directory or path in the spool", "PATH" },
 		{ "force", 0, 0, G_OPTION_ARG_NONE, &qo.force,
-		  "restore, accept: even what stops the server; restore: even a second copy", NULL },
+		  "restore, accept: even what stops the server; restore: even a second copy; add: even into a full store", NULL },
 		{ "no-accept", 0, 0, G_OPTION_ARG_NONE, &qo.no_accept,
 		  "restore: do not record that it is accepted as it is", NULL },
 		{ "wake", 0, 0, G_OPTION_ARG_NONE, &qo.wake, "restore: have the server look at it", NULL },
@@ -250,7 +216,11 @@ int command_quarantine(char **argv)
 		  "purge: the oldest, until so much is free (500M, 2G, 10%)", "SIZE" },
 		{ "output", 'o', 0, G_OPTION_ARG_FILENAME, &qo.output,
 		  "export: the directory to write to (.)", "DIR" },
+		{ "redact", 0, 0, G_OPTION_ARG_NONE, &qo.redact,
+		  "export: text and addresses masked, the findings the same: for a stranger", NULL },
 		{ "yes", 0, 0, G_OPTION_ARG_NONE, &qo.yes, "purge: do not ask", NULL },
+		{ "retention", 0, 0, G_OPTION_ARG_NONE, &qo.retention,
+		  "purge: what retain= and max-size= of the configuration let go", NULL },
 		G_OPTION_ENTRY_NULL
 	};
 	g_autofree char *names = verb_names("|");

@@ -5,6 +5,7 @@
 #define COMMAND_QUARANTINE_H
 
 #include "command.h"
+#include "entry.h"
 #include "log.h"
 #include "quarantine.h"
 
@@ -12,20 +13,15 @@
 struct quarantine_options {
 	struct common common;
 	char *reason, *to, *spool, *finding, *sender, *older_than, *keep_free, *expire, *output;
-	gboolean force, no_accept, wake, yes, undo, redact;
+	gboolean force, no_accept, wake, yes, undo, redact, retention;
 };
 extern struct quarantine_options qo;
-
-/* A text of a manifest as it stands there (escaped), "-" when it is missing. */
-const char *text_of(const json_t *j, const char *key);
-/* The bytes that it stands for (g_free), NULL when it is missing or damaged. */
-char *bytes_of(const json_t *j, const char *key);
-/* The name of the first finding, else NULL. */
-const char *finding_of(const json_t *manifest);
 
 /* To standard output, escaped for eyes; say() with a newline, for q_say. */
 void put(const char *s);
 void say(void *arg, const char *line);
+/* For q_recover(): said and logged; `arg` is the path of the spool, or NULL. */
+void say_recovered(void *arg, const char *line);
 /* A text of a manifest: it is escaped already, but not for eyes. */
 void put_text(const json_t *j, const char *key);
 
@@ -62,5 +58,8 @@ int quarantine_recover(char **words);
 int quarantine_purge(char **words);
 int quarantine_keep(char **words);
 int quarantine_export(char **words);
+
+/* export --redact of one entry. */
+int quarantine_redact(struct q_store *store, const char *entry, const json_t *manifest, int zygote);
 
 #endif

@@ -134,7 +134,7 @@ static void told(const char *entry, const struct salvage_text *t, const char *em
 	}
 }
 
-static int export_open(struct salvage *s, const char *entry, const json_t *manifest)
+static int export_text(struct salvage *s, const char *entry, const json_t *manifest)
 {
 	g_autofree char *sender = bytes_of(json_object_get(manifest, "envelope"), "sender");
 	g_autofree char *eml = NULL, *envelope = NULL, *command = NULL;
@@ -167,6 +167,20 @@ static int export_open(struct salvage *s, const char *entry, const json_t *manif
 	return ok ? 0 : EXIT_FAILED;
 }
 
+static int export_one(struct q_store *store, const char *entry, const json_t *manifest, int zygote)
+{
+	struct q_error err = { "" };
+	struct salvage *s;
+	int status;
+
+	if (qo.redact)
+		return quarantine_redact(store, entry, manifest, zygote);
+	s = salvage_open(store, entry, manifest, zygote, &err);
+	status = s != NULL ? export_text(s, entry, manifest) : command_failed("%s", err.text);
+	salvage_close(s);
+	return status;
+}
+
 int quarantine_export(char **words)
 {
 	struct q_store *store;
@@ -177,18 +191,14 @@ int quarantine_export(char **words)
 	zygote = command_zygote(); /* before any mail is read */
 	store = quarantine_store(false);
 	for (; *words != NULL; words++) {
-		struct q_error err = { "" };
 		json_t *manifest;
 		char *entry = manifest_of(store, *words, &manifest);
-		struct salvage *s;
 
 		if (entry == NULL) {
 			status = EXIT_FAILED;
 			continue;
 		}
-		s = salvage_open(store, entry, manifest, zygote, &err);
-		status |= s != NULL ? export_open(s, entry, manifest) : command_failed("%s", err.text);
-		salvage_close(s);
+		status |= export_one(store, entry, manifest, zygote);
 		json_decref(manifest);
 		free(entry);
 	}

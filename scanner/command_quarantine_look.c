@@ -43,6 +43,17 @@ static void list_one(const char *name, const json_t *manifest)
 	putchar('\n');
 }
 
+static bool list_visit(void *arg, const char *entry, json_t *manifest, const char *why)
+{
+	int *status = arg;
+
+	if (manifest == NULL)
+		*status |= command_failed("%s: %s", entry, why);
+	else if (quarantine_wants(manifest))
+		list_one(entry, manifest);
+	return true;
+}
+
 int quarantine_list(char **words)
 {
 	struct q_store *store;
@@ -55,17 +66,7 @@ int quarantine_list(char **words)
 	store = quarantine_store(false);
 	if (q_entries(store, &names, &err) < 0)
 		return command_failed("%s", err.text);
-	for (char **name = names; *name != NULL; name++) {
-		json_t *manifest;
-
-		if (q_manifest(store, *name, &manifest, &err) < 0) {
-			status |= command_failed("%s", err.text);
-			continue;
-		}
-		if (quarantine_wants(manifest))
-			list_one(*name, manifest);
-		json_decref(manifest);
-	}
+	q_each(store, names, !qo.common.json, list_visit, &status);
 	if (*names == NULL && !qo.common.json && !qo.common.quiet)
 		puts("The quarantine is empty.");
 	g_strfreev(names);

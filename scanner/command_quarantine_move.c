@@ -14,6 +14,7 @@
 #include "escape.h"
 #include "one.h"
 #include "output.h"
+#include "spools.h"
 #include "walk.h"
 
 #include <errno.h>
@@ -30,7 +31,7 @@
 static gint64 expiry(void)
 {
 	if (qo.expire == NULL)
-		return (gint64)ACCEPT_DAYS * 86400;
+		return qo.common.settings->accept / G_USEC_PER_SEC;
 	return strcmp(qo.expire, "never") == 0 ? 0 : quarantine_age(qo.expire);
 }
 
@@ -60,11 +61,11 @@ static int with_word(struct q_store *store, const char *verb, const char *word, 
 	if (colon == NULL || colon[1] == '\0')
 		return command_usage("quarantine %s %s: SPOOL:ID is needed", verb, word);
 	g_autofree char *name = g_strndup(word, (gsize)(colon - word));
-	spool = spool_open(name, &error);
+	spool = spools_open_one(qo.common.settings, name, &error);
 	if (spool == NULL)
 		return command_failed("%s: %s", name, error);
 	if (q_lock(spool->root, LOCK_WAIT_MS, &err) < 0 ||
-	    q_recover(store, spool->path, say, NULL, &err) < 0)
+	    q_recover(store, spool->path, say_recovered, spool->path, &err) < 0)
 		status = command_failed("%s", err.text);
 	else
 		status = with_message(store, spool, colon + 1, run);
@@ -101,6 +102,8 @@ int quarantine_add(char **words)
 	if (*words == NULL)
 		return command_usage("quarantine add: which SPOOL:ID?");
 	store = quarantine_store(true);
+	if (!qo.force)
+		retention_limit(&qo.common.settings->retention, store);
 	for (; *words != NULL; words++)
 		status |= with_word(store, "add", *words, add);
 	q_store_close(store);
@@ -509,7 +512,7 @@ int quarantine_recover(char **words)
 	if (*words != NULL)
 		return command_usage("quarantine recover: takes no words");
 	store = quarantine_store(false);
-	n = q_recover(store, NULL, say, NULL, &err);
+	n = q_recover(store, NULL, say_recovered, NULL, &err);
 	q_store_close(store);
 	if (n < 0)
 		return command_failed("%s", err.text);

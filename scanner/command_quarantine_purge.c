@@ -7,7 +7,9 @@
 #include "config.h"
 
 #include "command_quarantine.h"
+#include "units.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,17 +18,15 @@
 #include <time.h>
 #include <unistd.h>
 
-/* One entry that is to go. */
+/* One entry that is to go. Its manifest is read again then: 100,000 of them are too many to be kept. */
 struct doomed {
 	char *entry;
-	json_t *manifest;
 	gint64 bytes;
 };
 
 static void doomed_free(struct doomed *d)
 {
 	g_free(d->entry);
-	json_decref(d->manifest);
 	g_free(d);
 }
 
@@ -41,12 +41,11 @@ static gint64 size_of(const json_t *manifest)
 	return sum;
 }
 
-static void doom(GPtrArray *list, const char *entry, json_t *manifest)
+static void doom(GPtrArray *list, const char *entry, const json_t *manifest)
 {
 	struct doomed *d = g_new0(struct doomed, 1);
 
 	d->entry = g_strdup(entry);
-	d->manifest = manifest;
 	d->bytes = size_of(manifest);
 	g_ptr_array_add(list, d);
 }
@@ -58,28 +57,10 @@ static gint64 amount(const char *text)
 	double n = g_ascii_strtod(text, &end);
 	struct statvfs fs;
 
-	if (end == text || n < 0 || n > 1e15)
-		return -1;
-	if (strcmp(end, "%") == 0)
-		return statvfs(qo.common.store, &fs) < 0 || n > 100 ? -1 :
-			(gint64)(n / 100 * (double)fs.f_blocks * (double)fs.f_frsize);
-	if (*end != '\0' && end[1] != '\0')
-		return -1;
-	switch (*end) {
-	case 'G':
-		n *= 1024;
-		G_GNUC_FALLTHROUGH;
-	case 'M':
-		n *= 1024;
-		G_GNUC_FALLTHROUGH;
-	case 'K':
-		n *= 1024;
-		G_GNUC_FALLTHROUGH;
-	case '\0':
-		return (gint64)n;
-	default:
-		return -1;
-	}
+	if (strcmp(end, "%") != 0)
+		return units_size(text);
+	return end == text || !(n >= 0 && n <= 100) || statvfs(qo.common.store, &fs) < 0 ? -1 :
+		(gint64)(n / 100 * (double)fs.f_blocks * (double)fs.f_frsize);
 }
 
 /* How much has to go so that `want` bytes are free: 0 = nothing. */
@@ -106,7 +87,7 @@ static int choose_named(struct q_store *store, char **words, GPtrArray *list)
 		else if (q_kept(store, entry))
 			status = command_failed("%s is kept; see: spoolck quarantine keep --undo", entry);
 		else
-			doom(list, entry, json_incref(manifest));
+			doom(list, entry, manifest);
 		if (entry != NULL)
 			json_decref(manifest);
 		free(entry);
@@ -114,34 +95,42 @@ static int choose_named(struct q_store *store, char **words, GPtrArray *list)
 	return status;
 }
 
+struct choice {
+	struct q_store *store;
+	GPtrArray *list;
+	gint64 need;
+	int status;
+};
+
+static bool choose_one(void *arg, const char *entry, json_t *manifest, const char *why)
+{
+	struct choice *c = arg;
+
+	if (q_kept(c->store, entry))
+		return true;
+	if (manifest == NULL) {
+		c->status |= command_failed("%s: %s", entry, why);
+	} else if (quarantine_wants(manifest)) {
+		doom(c->list, entry, manifest);
+		if (qo.keep_free != NULL)
+			c->need -= size_of(manifest);
+	}
+	return c->need > 0;
+}
+
 /* The oldest that pass the filters, as many as --keep-free asks for. */
 static int choose_filtered(struct q_store *store, GPtrArray *list)
 {
+	struct choice c = { store, list,
+			    qo.keep_free != NULL ? missing(amount(qo.keep_free)) : G_MAXINT64, 0 };
 	struct q_error err = { "" };
 	g_auto(GStrv) names = NULL;
-	gint64 need = qo.keep_free != NULL ? missing(amount(qo.keep_free)) : G_MAXINT64;
-	int status = 0;
 
 	if (q_entries(store, &names, &err) < 0)
 		return command_failed("%s", err.text);
-	for (char **name = names; *name != NULL && need > 0; name++) {
-		json_t *manifest;
-
-		if (q_kept(store, *name))
-			continue;
-		if (q_manifest(store, *name, &manifest, &err) < 0) {
-			status |= command_failed("%s: %s", *name, err.text);
-			continue;
-		}
-		if (quarantine_wants(manifest)) {
-			doom(list, *name, manifest);
-			if (qo.keep_free != NULL)
-				need -= size_of(manifest);
-		} else {
-			json_decref(manifest);
-		}
-	}
-	return status;
+	if (c.need > 0)
+		q_each(store, names, false, choose_one, &c); /* the sizes of the parts are needed */
+	return c.status;
 }
 
 static bool confirmed(const GPtrArray *list)
@@ -169,27 +158,80 @@ static bool confirmed(const GPtrArray *list)
 	return fgets(answer, sizeof answer, stdin) != NULL && (answer[0] == 'y' || answer[0] == 'Y');
 }
 
-static int purge_one(struct q_store *store, const struct doomed *d)
+static int purge_one(struct q_store *store, const char *entry, const json_t *manifest)
 {
-	const json_t *lodge = json_object_get(d->manifest, "lodge");
-	g_autofree char *spool = bytes_of(d->manifest, "spool");
+	const json_t *lodge = json_object_get(manifest, "lodge");
+	g_autofree char *spool = bytes_of(manifest, "spool");
 	struct q_error err = { "" };
 	bool lodged = json_is_string(lodge) && spool != NULL;
 	int root = lodged ? quarantine_lock(store, spool) : -1, status = 0;
 
 	if (lodged && root < 0)
 		return EXIT_FAILED;
-	if (q_purge(store, d->entry, root, &err) != Q_MOVED) {
-		status = command_failed("%s: %s", d->entry, err.text);
+	if (q_purge(store, entry, root, &err) != Q_MOVED) {
+		status = command_failed("%s: %s", entry, err.text);
 	} else {
-		quarantine_log("purged", d->entry, d->manifest, NULL, NULL);
+		quarantine_log("purged", entry, manifest, NULL, NULL);
 		if (!qo.common.quiet) {
 			fputs("purged: ", stdout);
-			say(NULL, d->entry);
+			say(NULL, entry);
 		}
 	}
 	if (root >= 0)
 		close(root);
+	return status;
+}
+
+/* --retention: the configuration is the word of the operator, so nobody is asked. */
+
+static void retention_say(void *arg, const char *entry, const char *error)
+{
+	(void)arg;
+	if (error != NULL) {
+		command_failed("%s: %s", entry, error);
+	} else if (!qo.common.quiet) {
+		fputs("purged: ", stdout);
+		say(NULL, entry);
+	}
+}
+
+static int purge_retention(void)
+{
+	const struct retention *r = &qo.common.settings->retention;
+	struct q_error err = { "" };
+	struct q_store *store = NULL;
+	struct retained done = { 0 };
+	unsigned failures = 0;
+	int ret = q_store_open(qo.common.store, false, &store, &err);
+
+	if (ret < 0 && ret != -ENOENT)
+		return command_failed("%s", err.text);
+	if (ret == 0)
+		failures = retention_apply(r, store, 0, retention_say, NULL, &done);
+	if (!retention_is_on(r) && !qo.common.quiet)
+		puts("Nothing to purge: the configuration has neither retain= nor max-size=.");
+	else if (done.purged == 0 && failures == 0 && !qo.common.quiet)
+		puts("Nothing to purge.");
+	q_store_close(store);
+	return failures > 0 ? EXIT_FAILED : 0;
+}
+
+static int purge_all(struct q_store *store, const GPtrArray *list)
+{
+	int status = 0;
+
+	for (guint i = 0; i < list->len; i++) {
+		const struct doomed *d = list->pdata[i];
+		struct q_error err = { "" };
+		json_t *manifest;
+
+		if (q_manifest(store, d->entry, &manifest, &err) < 0) {
+			status |= command_failed("%s: %s", d->entry, err.text);
+			continue;
+		}
+		status |= purge_one(store, d->entry, manifest);
+		json_decref(manifest);
+	}
 	return status;
 }
 
@@ -201,8 +243,11 @@ int quarantine_purge(char **words)
 	GPtrArray *list;
 	int status;
 
-	if (filtered == (*words != NULL))
-		return command_usage("quarantine purge: name entries, or say --older-than or --keep-free");
+	if (filtered + qo.retention + (*words != NULL) != 1)
+		return command_usage("quarantine purge: name entries, or say --older-than, --keep-free or "
+				     "--retention");
+	if (qo.retention)
+		return purge_retention();
 	if (qo.keep_free != NULL && amount(qo.keep_free) < 0)
 		return command_usage("--keep-free %s: bytes, 500M, 2G or 10%%", qo.keep_free);
 	store = quarantine_store(false);
@@ -215,8 +260,7 @@ int quarantine_purge(char **words)
 	else if (list->len > 0 && !confirmed(list))
 		status |= EXIT_FAILED;
 	else
-		for (guint i = 0; i < list->len; i++)
-			status |= purge_one(store, list->pdata[i]);
+		status |= purge_all(store, list);
 	g_ptr_array_free(list, TRUE);
 	q_store_close(store);
 	return status;

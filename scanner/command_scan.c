@@ -4,9 +4,12 @@
 #include "config.h"
 
 #include "command.h"
+#include "metrics.h"
 #include "output.h"
 #include "quarantine.h"
 #include "progress.h"
+#include "spools.h"
+#include "units.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -15,73 +18,41 @@
 #include <unistd.h>
 
 static struct {
-	gboolean none, fatal, corrupt, unattended;
-	char *quarantine, *budget, *max_move, *fail_on, *version;
+	gboolean nagios;
+	char *version, *metrics, *state, *remind;
 } given;
 
 static const GOptionEntry entries[] = {
-	{ "no-action", 'n', 0, G_OPTION_ARG_NONE, &given.none, "Move nothing (default)", NULL },
-	{ "preen", 'p', 0, G_OPTION_ARG_NONE, &given.fatal,
+	{ "no-action", 'n', G_OPTION_FLAG_NO_ARG, G_OPTION_ARG_CALLBACK, (gpointer)(guintptr)command_set,
+	  "Move nothing (default)", NULL },
+	{ "preen", 'p', G_OPTION_FLAG_NO_ARG, G_OPTION_ARG_CALLBACK, (gpointer)(guintptr)command_set,
 	  "Move only what stops or endangers the service", NULL },
-	{ "yes", 'y', 0, G_OPTION_ARG_NONE, &given.corrupt, "Move every corrupt message", NULL },
-	{ "quarantine", 0, 0, G_OPTION_ARG_STRING, &given.quarantine, "The same as -n, -p, -y",
-	  "none|fatal|corrupt" },
-	{ "budget", 0, 0, G_OPTION_ARG_STRING, &given.budget, "Stop looking after this time",
-	  "TIME" },
-	{ "max-move", 0, 0, G_OPTION_ARG_STRING, &given.max_move,
-	  "Move at most N messages; none: without any brake", "N|none" },
-	{ "unattended", 0, 0, G_OPTION_ARG_NONE, &given.unattended,
-	  "Nobody watches: smaller brake, only tested server versions", NULL },
-	{ "fail-on", 0, 0, G_OPTION_ARG_STRING, &given.fail_on,
-	  "What sets exit bit 4 (corrupt)", "corrupt|suspect" },
+	{ "yes", 'y', G_OPTION_FLAG_NO_ARG, G_OPTION_ARG_CALLBACK, (gpointer)(guintptr)command_set,
+	  "Move every corrupt message", NULL },
 	{ "server-version", 0, 0, G_OPTION_ARG_STRING, &given.version,
 	  "The server's version, for a spool that is not this host's", "X.Y.Z" },
+	{ "metrics", 0, 0, G_OPTION_ARG_FILENAME, &given.metrics,
+	  "Write the figures for Prometheus' node exporter into this file", "FILE" },
+	{ "nagios", 0, 0, G_OPTION_ARG_NONE, &given.nagios,
+	  "One line and the exit status of a monitoring plugin", NULL },
+	{ "state", 0, 0, G_OPTION_ARG_FILENAME, &given.state,
+	  "For timers: tell only what is new since the run that left this file", "FILE" },
+	{ "remind-after", 0, 0, G_OPTION_ARG_STRING, &given.remind,
+	  "With --state: tell it again after this time", "TIME" },
 	G_OPTION_ENTRY_NULL
 };
 
-/* -n, -p, -y and --quarantine: one of them. */
-static enum policy policy(void)
+struct scan_options command_scan_options(const struct common *common)
 {
-	static const char *const words[] = { "none", "fatal", "corrupt" };
-	int count = given.none + given.fatal + given.corrupt + (given.quarantine != NULL);
+	const struct settings *s = common->settings;
 
-	if (count > 1)
-		exit(command_usage("-n, -p, -y and --quarantine exclude each other"));
-	for (unsigned i = 0; given.quarantine != NULL && i < G_N_ELEMENTS(words); i++)
-		if (strcmp(given.quarantine, words[i]) == 0)
-			return (enum policy)i;
-	if (given.quarantine != NULL)
-		exit(command_usage("--quarantine %s: none, fatal or corrupt", given.quarantine));
-	return given.corrupt ? MOVE_CORRUPT : given.fatal ? MOVE_FATAL : MOVE_NOTHING;
-}
-
-static struct scan_options options(const struct common *common)
-{
-	struct scan_options o = { .policy = policy(), .brake = true, .all = common->all,
-				  .unattended = given.unattended, .lanes = common->jobs,
-				  .store = common->store };
-
-	if (given.budget != NULL) {
-		gint64 budget = command_duration(given.budget);
-
-		if (budget <= 0)
-			exit(command_usage("--budget %s: a time such as 30s, 5m or 2h", given.budget));
-		o.deadline = g_get_monotonic_time() + budget;
-	}
-	if (given.max_move != NULL && strcmp(given.max_move, "none") == 0) {
-		o.brake = false;
-	} else if (given.max_move != NULL) {
-		guint64 n;
-
-		if (!g_ascii_string_to_unsigned(given.max_move, 10, 1, G_MAXUINT, &n, NULL))
-			exit(command_usage("--max-move %s: a number from 1, or none", given.max_move));
-		o.max_move = (unsigned)n;
-	}
-	if (given.fail_on != NULL && strcmp(given.fail_on, "suspect") == 0)
-		o.fail_on_suspect = true;
-	else if (given.fail_on != NULL && strcmp(given.fail_on, "corrupt") != 0)
-		exit(command_usage("--fail-on %s: corrupt or suspect", given.fail_on));
-	return o;
+	return (struct scan_options){
+		.policy = (enum policy)s->policy, .unattended = s->unattended, .brake = s->max_move >= 0,
+		.max_move = (unsigned)MAX(s->max_move, 0), .all = common->all,
+		.fail_on_suspect = s->fail_on_suspect, .lanes = common->jobs,
+		.deadline = s->budget > 0 ? g_get_monotonic_time() + s->budget : 0,
+		.store = common->store, .severities = &s->severities, .retention = &s->retention,
+	};
 }
 
 static void on_signal(int sig)
@@ -100,30 +71,33 @@ static void catch_signals(void)
 	signal(SIGPIPE, SIG_IGN);
 }
 
-/* The spools named on the command line, or those of the host. */
-static GPtrArray *open_spools(char **names, const struct output *out, struct totals *totals)
+struct opening {
+	const struct output *out;
+	struct totals *totals;
+};
+
+static void not_opened(void *arg, const char *word, const char *error)
 {
-	GPtrArray *spools = g_ptr_array_new_with_free_func((GDestroyNotify)spool_close);
-	g_auto(GStrv) host = *names == NULL ? spool_host() : NULL;
+	const struct opening *o = arg;
 
-	if (host != NULL && *host == NULL) {
-		out->error("host", "no spool of a known server is on this host; name one: spoolck "
-				   "scan PATH");
-		totals->exit |= EXIT_FAILED;
-	}
-	for (char **name = host != NULL ? host : names; *name != NULL; name++) {
-		g_autofree char *error = NULL;
-		struct spool *spool = spool_open(*name, &error);
+	o->out->error(word, error);
+	o->totals->exit |= EXIT_FAILED;
+}
 
-		if (spool != NULL && given.version != NULL && !spool_set_version(spool, given.version))
+/* The spools named on the command line, or those of configuration and host. */
+static GPtrArray *open_spools(const struct settings *settings, char **names, const struct output *out,
+			      struct totals *totals)
+{
+	struct opening opening = { out, totals };
+	unsigned away;
+	GPtrArray *spools = spools_open(settings, names, not_opened, &opening, &away);
+
+	if (*names == NULL && spools->len + away == 0 && totals->exit == 0)
+		not_opened(&opening, "host", "no spool of a known server is on this host; name one: "
+			   "spoolck scan PATH");
+	for (guint i = 0; i < spools->len; i++)
+		if (given.version != NULL && !spool_set_version(spools->pdata[i], given.version))
 			exit(command_usage("--server-version %s: a version such as 3.7.11", given.version));
-		if (spool != NULL) {
-			g_ptr_array_add(spools, spool);
-			continue;
-		}
-		out->error(*name, error);
-		totals->exit |= EXIT_FAILED;
-	}
 	return spools;
 }
 
@@ -157,39 +131,111 @@ static guint64 quarantined(const char *path)
 	return count;
 }
 
-int command_scan(char **argv)
+/* What was found is worth more than its figures: a failure is told, and changes no exit status. */
+static void write_metrics(const struct metrics *metrics, const struct totals *totals)
 {
-	struct common common;
-	g_auto(GStrv) names = command_options(argv, "[SPOOL...] - examine mail spools", entries,
-					      &common);
-	struct scan_options opt = options(&common);
-	const struct output *out = common.json ? &output_json : &output_text;
-	struct totals totals = { .exit = 0 };
+	g_autofree char *error = NULL;
+
+	if (given.metrics != NULL && !metrics_write(metrics, totals, given.metrics, &error))
+		command_failed("--metrics %s: %s", given.metrics, error);
+}
+
+/* --state: what is remembered from the last run. */
+static int state_begin(bool suspect)
+{
+	gint64 remind = given.remind != NULL ? units_time(given.remind) : 0;
+	g_autofree char *error = NULL;
+
+	if (remind < 0 || (given.remind != NULL && given.state == NULL))
+		exit(command_usage("--remind-after %s: with --state, a time such as 24h", given.remind));
+	if (given.state == NULL || output_state_begin(given.state, remind / G_USEC_PER_SEC, suspect, &error))
+		return 0;
+	return command_failed("--state %s: %s", given.state, error);
+}
+
+static int state_end(void)
+{
+	g_autofree char *error = NULL;
+
+	if (given.state == NULL || output_state_end(&error))
+		return 0;
+	return command_failed("--state %s: %s", given.state, error);
+}
+
+static void not_purged(void *arg, const char *entry, const char *error)
+{
+	const struct opening *o = arg;
+
+	if (error == NULL)
+		return; /* it went; the log has it, the summary counts it */
+	o->out->error(entry, error);
+	o->totals->exit |= EXIT_FAILED;
+}
+
+/* After an acting run: what the configuration lets go. */
+static void retain(const struct settings *settings, const struct scan_options *opt,
+		   const struct output *out, struct totals *totals)
+{
+	struct opening told = { out, totals };
+	struct retained done;
+	struct q_store *store;
+
+	/* a hook has no time for it */
+	if (opt->policy == MOVE_NOTHING || opt->staged || scan_cancelled ||
+	    q_store_open(settings->store, false, &store, NULL) < 0)
+		return;
+	retention_apply(&settings->retention, store, opt->deadline, not_purged, &told, &done);
+	totals->purged = done.purged;
+	q_store_close(store);
+}
+
+int command_scan_spools(char **names, struct scan_options opt, const struct common *common)
+{
+	const struct output *out = given.nagios ? &output_nagios : given.state != NULL ? &output_state :
+				   common->json ? &output_json : &output_text;
+	struct metrics *metrics = metrics_new();
+	struct totals totals = { .exit = state_begin(opt.fail_on_suspect) };
 	gint64 start = g_get_monotonic_time();
 	GPtrArray *spools;
 
-	output_text_options(isatty(STDOUT_FILENO) && getenv("NO_COLOR") == NULL, common.quiet,
-			    common.all);
-	if (common.json || common.quiet)
+	output_text_options(isatty(STDOUT_FILENO) && getenv("NO_COLOR") == NULL,
+			    common->quiet, common->all);
+	if (common->json || common->quiet || given.nagios || given.state != NULL)
 		progress_disable();
 	opt.zygote = command_zygote(); /* before any mail is read */
 	catch_signals();
-	spools = open_spools(names, out, &totals);
+	spools = open_spools(common->settings, names, out, &totals);
 	out->start((struct spool *const *)spools->pdata, spools->len);
 	for (guint i = 0; i < spools->len && !scan_cancelled; i++) {
 		struct scan *scan = scan_run(spools->pdata[i], &opt, out->passing, NULL);
 
 		out->scan(scan);
+		metrics_add(metrics, scan);
 		add_up(&totals, scan);
 		scan_free(scan);
 	}
+	retain(common->settings, &opt, out, &totals);
 	totals.spools = spools->len;
 	totals.seconds = (double)(g_get_monotonic_time() - start) / G_USEC_PER_SEC;
 	if (scan_cancelled)
 		totals.exit |= EXIT_CANCELLED;
-	totals.quarantined = quarantined(common.store);
-	if (spools->len > 0 || common.json)
+	totals.quarantined = quarantined(common->store);
+	totals.exit |= state_end();
+	if (spools->len > 0 || common->json || given.nagios || given.state != NULL)
 		out->summary(&totals);
+	write_metrics(metrics, &totals);
+	metrics_free(metrics);
 	g_ptr_array_free(spools, TRUE);
-	return totals.exit;
+	return given.nagios ? nagios_status(totals.exit, &totals) : totals.exit;
+}
+
+int command_scan(char **argv)
+{
+	struct common common;
+	g_auto(GStrv) names = command_options(argv, "[SPOOL...] - examine mail spools",
+					      settings_options(TRUE, command_set, entries), &common);
+
+	if (given.nagios + common.json + (given.state != NULL) > 1)
+		exit(command_usage("--nagios, --state and --format json exclude each other"));
+	return command_scan_spools(names, command_scan_options(&common), &common);
 }

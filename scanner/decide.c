@@ -32,8 +32,9 @@ static const char *forbidden(const struct scan *scan)
 	const struct spool *s = scan->spool;
 
 	if (s->network)
-		return "the spool is on a network file system, where another host may use it";
-	if (scan->cut_short)
+		return "the spool is on a network file system, where another host may use it; if none does, say "
+		       "exclusive=yes in spoolck.conf(5)";
+	if (scan->cut_short && (!scan->options->staged || scan_cancelled))
 		return "the scan was cut short";
 	if (scan->options->unattended && s->site.version >> 8 > s->format->tested_version >> 8)
 		return "this server is newer than the newest that the checks were tested with; "
@@ -45,6 +46,17 @@ static void refuse(struct outcome *o, const char *reason)
 {
 	o->action = ACTION_REFUSED;
 	o->reason = g_strdup(reason);
+	o->held = true;
+}
+
+/* Forget what was refused with less known than now. */
+static void think_again(struct outcome *o)
+{
+	if (!o->held)
+		return;
+	o->action = ACTION_NONE;
+	g_clear_pointer(&o->reason, g_free);
+	o->held = false;
 }
 
 /* Too many messages with one and the same finding look like an error of ours. */
@@ -82,7 +94,7 @@ static guint64 limit(const struct scan *scan)
 
 static void brake_count(struct scan *scan)
 {
-	guint64 planned = 0, max = limit(scan);
+	guint64 planned = scan->tally.moved, max = limit(scan);
 
 	for (guint i = 0; i < scan->outcomes->len; i++)
 		planned += ((struct outcome *)scan->outcomes->pdata[i])->action == ACTION_PLANNED;
@@ -106,7 +118,9 @@ void decide(struct scan *scan)
 		struct outcome *o = scan->outcomes->pdata[i];
 		const struct place *place = &scan->spool->format->places[o->place];
 
-		if (!wanted(o, scan->options->policy))
+		think_again(o);
+		if (o->action != ACTION_NONE || !wanted(o, scan->options->policy) ||
+		    (scan->early && o->impact != IMPACT_SERVER_STOPS))
 			continue;
 		any = true;
 		if (no != NULL)
@@ -116,7 +130,7 @@ void decide(struct scan *scan)
 		else
 			o->action = ACTION_PLANNED;
 	}
-	if (any && no != NULL)
+	if (any && no != NULL && !scan->early)
 		g_ptr_array_add(scan->notes, g_strdup_printf("Nothing is moved: %s.", no));
 	if (scan->options->brake) {
 		brake_same(scan);

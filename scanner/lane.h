@@ -42,6 +42,7 @@ enum unchecked {
 	UNCHECKED_GARBAGE,  /* the worker's answer does not parse */
 	UNCHECKED_WORKER,   /* no worker could be started */
 	UNCHECKED_READER,   /* the reader died or hangs in the file system */
+	UNCHECKED_TIME,     /* damaged at the first look, and no time was left for the second */
 };
 
 /* A file as it was when it was read; compared before it may move. */

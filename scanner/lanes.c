@@ -45,6 +45,8 @@ struct lanes {
 	void *arg;
 	unsigned count, hangs;
 	uint32_t seq;
+	gint64 deadline; /* lanes_until() */
+	bool forgot;     /* a job, since then */
 	GQueue retry;    /* struct pending of one name each */
 	uint8_t frame[FRAME_MAX];
 	struct lane lane[];
@@ -193,6 +195,45 @@ static void hear(struct lanes *lanes, struct lane *l)
 		lane_failed(lanes, l, EPIPE);
 }
 
+static bool late(const struct lanes *lanes)
+{
+	return lanes->deadline != 0 && g_get_monotonic_time() >= lanes->deadline;
+}
+
+/* How long a silent reader may be waited for now, in milliseconds. */
+static int patience(const struct lanes *lanes)
+{
+	gint64 left = lanes->deadline - g_get_monotonic_time();
+
+	return lanes->deadline == 0 ? READER_DEADLINE_MS
+				    : (int)CLAMP(left / 1000 + 1, 0, READER_DEADLINE_MS);
+}
+
+/* Time is up: nobody waits for what is pending any more. */
+static void forget(struct lanes *lanes)
+{
+	lanes->forgot = true;
+	g_queue_clear_full(&lanes->retry, g_free);
+	for (unsigned i = 0; i < lanes->count; i++) {
+		struct lane *l = &lanes->lane[i];
+
+		if (l->fd < 0 || l->count == 0)
+			continue;
+		close(l->fd);
+		kill(l->pid, SIGKILL);
+		waitpid(l->pid, NULL, WNOHANG);
+		l->count = 0;
+		l->bytes = 0;
+		lane_revive(lanes, l);
+	}
+}
+
+void lanes_until(struct lanes *lanes, gint64 deadline)
+{
+	lanes->deadline = deadline;
+	lanes->forgot = false;
+}
+
 /* Wait until some lane says something, and deliver it; lanes that are silent for too
  * long are given up. */
 static void pump(struct lanes *lanes)
@@ -200,12 +241,17 @@ static void pump(struct lanes *lanes)
 	struct pollfd fds[LANES_MAX];
 	gint64 now;
 
+	if (late(lanes)) {
+		forget(lanes);
+		return;
+	}
+
 	for (unsigned i = 0; i < lanes->count; i++) {
 		struct lane *l = &lanes->lane[i];
 
 		fds[i] = (struct pollfd){ .fd = l->count > 0 ? l->fd : -1, .events = POLLIN };
 	}
-	if (poll(fds, lanes->count, READER_DEADLINE_MS) < 0)
+	if (poll(fds, lanes->count, patience(lanes)) < 0)
 		return; /* a signal: the caller looks at its flag */
 	now = g_get_monotonic_time();
 	for (unsigned i = 0; i < lanes->count; i++) {
@@ -253,6 +299,10 @@ static void hand_out(struct lanes *lanes, const struct lane_job *job, const char
 
 	while ((l = lane_free(lanes, job->bytes)) == NULL && any(lanes, true))
 		pump(lanes);
+	if (late(lanes)) {
+		lanes->forgot = true;
+		return;
+	}
 	p = l != NULL ? &l->pending[(l->first + l->count) % PENDING_MAX] : &lost;
 	p->job = *job;
 	p->job.seq = ++lanes->seq;
@@ -300,13 +350,14 @@ void lanes_submit_one(struct lanes *lanes, struct lane_job job, const char *dir,
 	lanes_submit(lanes, job, strings);
 }
 
-void lanes_drain(struct lanes *lanes)
+bool lanes_drain(struct lanes *lanes)
 {
 	do {
 		hand_out_retries(lanes);
 		while (any(lanes, false))
 			pump(lanes);
 	} while (!g_queue_is_empty(&lanes->retry));
+	return !lanes->forgot;
 }
 
 void lanes_close(struct lanes *lanes)

@@ -10,6 +10,8 @@
 
 #include "lane.h"
 
+#include <glib.h>
+
 struct lanes;
 
 /* One result. LANE_JOB_DONE comes here when it counts clean messages. `path` and `answer` are
@@ -29,8 +31,13 @@ void lanes_submit(struct lanes *lanes, struct lane_job job, const char *strings)
 void lanes_submit_one(struct lanes *lanes, struct lane_job job, const char *dir,
 		      const char *name);
 
-/* Wait until every job has its results. */
-void lanes_drain(struct lanes *lanes);
+/* Wait until every job has its results. False when time was up before that. */
+bool lanes_drain(struct lanes *lanes);
+
+/* From `deadline` on (monotonic µs, 0 = never) nothing is waited for: jobs without a result are
+ * forgotten, submitted ones dropped, readers that are at work killed and replaced. A later deadline begins
+ * anew. */
+void lanes_until(struct lanes *lanes, gint64 deadline);
 
 /* End the readers. */
 void lanes_close(struct lanes *lanes);

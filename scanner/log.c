@@ -23,6 +23,20 @@
 
 #define LOG_LINE_MAX 2000 /* what every syslog daemon takes */
 
+const char *const log_facilities[] = { "mail", "daemon", "user", "authpriv", "local0", "local1",
+				       "local2", "local3", "local4", "local5", "local6", "local7",
+				       "none", NULL };
+static const int codes[] = { LOG_MAIL, LOG_DAEMON, LOG_USER, LOG_AUTHPRIV, LOG_LOCAL0, LOG_LOCAL1,
+			     LOG_LOCAL2, LOG_LOCAL3, LOG_LOCAL4, LOG_LOCAL5, LOG_LOCAL6,
+			     LOG_LOCAL7, -1 };
+G_STATIC_ASSERT(G_N_ELEMENTS(codes) + 1 == G_N_ELEMENTS(log_facilities));
+static int facility = LOG_MAIL;
+
+void log_use(unsigned index)
+{
+	facility = index < G_N_ELEMENTS(codes) ? codes[index] : LOG_MAIL;
+}
+
 char *log_who(void)
 {
 	const char *sudo = g_getenv("SUDO_USER");
@@ -49,25 +63,24 @@ static void append(GString *line, const char *key, const char *value)
 
 static void send_line(const char *line)
 {
-	static int fd = -1;
 	struct sockaddr_un to = { .sun_family = AF_UNIX, .sun_path = "/dev/log" };
+	int fd = facility >= 0 ? socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0) : -1;
 
-	if (fd < 0)
-		fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return;
 	/* a full log gets a moment to make room */
 	for (int tries = 0; tries < 5; tries++) {
 		if (sendto(fd, line, strlen(line), MSG_NOSIGNAL, (struct sockaddr *)&to,
 			   sizeof to) >= 0 || (errno != EAGAIN && errno != ENOBUFS))
-			return;
+			break;
 		g_usleep(10000);
 	}
+	close(fd);
 }
 
-void log_action(const struct log_action *a)
+/* What every line begins with. */
+static GString *begin(int priority)
 {
-	g_autofree char *who = log_who();
 	GString *line = g_string_new(NULL);
 	time_t now = time(NULL);
 	char stamp[32] = "";
@@ -75,8 +88,33 @@ void log_action(const struct log_action *a)
 
 	if (localtime_r(&now, &tm) != NULL)
 		strftime(stamp, sizeof stamp, "%b %e %H:%M:%S", &tm);
-	g_string_append_printf(line, "<%d>%s spoolck[%ld]: %s", LOG_MAIL | LOG_NOTICE, stamp,
-			       (long)getpid(), a->verb);
+	g_string_append_printf(line, "<%d>%s spoolck[%ld]: ", facility | priority, stamp,
+			       (long)getpid());
+	return line;
+}
+
+static void finish(GString *line)
+{
+	g_string_truncate(line, MIN(line->len, LOG_LINE_MAX));
+	send_line(line->str);
+	g_string_free(line, TRUE);
+}
+
+void log_text(int priority, const char *text)
+{
+	g_autofree char *safe = escape_eyes(text, strlen(text));
+	GString *line = begin(priority);
+
+	g_string_append(line, safe);
+	finish(line);
+}
+
+void log_action(const struct log_action *a)
+{
+	g_autofree char *who = log_who();
+	GString *line = begin(LOG_NOTICE);
+
+	g_string_append(line, a->verb);
 	append(line, "id", a->id);
 	append(line, "spool", a->spool);
 	append(line, "finding", a->finding);
@@ -85,7 +123,11 @@ void log_action(const struct log_action *a)
 	append(line, "digest", a->digest);
 	append(line, "who", who);
 	append(line, "reason", a->reason);
-	g_string_truncate(line, MIN(line->len, LOG_LINE_MAX));
-	send_line(line->str);
-	g_string_free(line, TRUE);
+	finish(line);
+}
+
+void log_recovered(const char *spool, const char *line)
+{
+	log_action(&(struct log_action){ .verb = "interrupted transaction", .spool = spool,
+					 .reason = line });
 }

@@ -19,16 +19,15 @@
 #include <string.h>
 #include <unistd.h>
 
-#define DEFAULT_STORE "/var/spool/spoolck"
-
 static const struct {
 	const char *name;
 	int (*run)(char **argv);
 	const char *summary;
 } verbs[] = {
 	{ "scan", command_scan, "examine mail spools, and move damaged messages if asked to" },
+	{ "prestart", command_prestart, "before a server starts: move what would stop it, in bounded time" },
 	{ "explain", command_explain, "annotated listing of one message, the damage marked" },
-	{ "quarantine", command_quarantine, "list, show, add, restore, verify, recover" },
+	{ "quarantine", command_quarantine, "list, show, restore, export ... what was moved" },
 	{ "spools", command_spools, "which spools are on this host" },
 	{ "findings", command_findings, "what each finding means and what to do" },
 };
@@ -63,71 +62,6 @@ int command_failed(const char *format, ...)
 	return EXIT_FAILED;
 }
 
-gint64 command_duration(const char *text)
-{
-	char *end;
-	double n = g_ascii_strtod(text, &end);
-	double unit = 1;
-
-	if (end == text || n < 0 || n > 1e9)
-		return -1;
-	if (strcmp(end, "m") == 0)
-		unit = 60;
-	else if (strcmp(end, "h") == 0)
-		unit = 3600;
-	else if (strcmp(end, "s") != 0 && *end != '\0')
-		return -1;
-	return (gint64)(n * unit * G_USEC_PER_SEC);
-}
-
-/* Lanes that keep every core busy, within reason. */
-static unsigned default_jobs(void)
-{
-	return CLAMP(g_get_num_processors(), 1, LANES_MAX);
-}
-
-char **command_options(char **argv, const char *summary, const GOptionEntry *own,
-		       struct common *common)
-{
-	static char *store, *format;
-	static gboolean quiet, all, no_cache;
-	static int jobs;
-	static const GOptionEntry entries[] = {
-		{ "store", 0, 0, G_OPTION_ARG_FILENAME, &store,
-		  "Quarantine directory (" DEFAULT_STORE ")", "DIR" },
-		{ "format", 0, 0, G_OPTION_ARG_STRING, &format, "Output for people or programs",
-		  "text|json" },
-		{ "jobs", 'j', 0, G_OPTION_ARG_INT, &jobs, "Readers and workers (one per core)", "N" },
-		{ "quiet", 'q', 0, G_OPTION_ARG_NONE, &quiet,
-		  "Print only when there is something to say", NULL },
-		{ "all", 0, 0, G_OPTION_ARG_NONE, &all, "Show messages without findings, too", NULL },
-		{ "no-cache", 0, G_OPTION_FLAG_HIDDEN, G_OPTION_ARG_NONE, &no_cache, NULL, NULL },
-		G_OPTION_ENTRY_NULL
-	};
-	GOptionContext *context = g_option_context_new(summary);
-	char **words = g_strdupv(argv);
-	GError *error = NULL;
-
-	g_option_context_add_main_entries(context, entries, NULL);
-	if (own != NULL)
-		g_option_context_add_main_entries(context, own, NULL);
-	if (!g_option_context_parse_strv(context, &words, &error))
-		exit(command_usage("%s", error->message));
-	g_option_context_free(context);
-	if (format != NULL && strcmp(format, "text") != 0 && strcmp(format, "json") != 0)
-		exit(command_usage("--format %s: text or json", format));
-	if (jobs < 0 || jobs > LANES_MAX)
-		exit(command_usage("--jobs %d: a number from 1 to %d", jobs, LANES_MAX));
-	if (store != NULL && *store != '/')
-		exit(command_usage("--store %s: an absolute path is needed", store));
-	*common = (struct common){ .store = store != NULL ? store : g_strdup(DEFAULT_STORE),
-				   .json = format != NULL && strcmp(format, "json") == 0,
-				   .quiet = quiet, .all = all,
-				   .jobs = jobs > 0 ? (unsigned)jobs : default_jobs() };
-	memmove(words, words + 1, g_strv_length(words) * sizeof *words);
-	return words;
-}
-
 int command_zygote(void)
 {
 	const char *what = "";
@@ -156,12 +90,11 @@ static void help(FILE *to)
 		    "Usage: spoolck VERB [OPTION...] [WORD...]\n\n");
 	for (size_t i = 0; i < G_N_ELEMENTS(verbs); i++)
 		fprintf(to, "  %-12s %s\n", verbs[i].name, verbs[i].summary);
-	fprintf(to, "\n`spoolck VERB --help` shows the options; spoolck(1) tells it all.\n");
+	fprintf(to, "\n`spoolck VERB --help` shows the options; `spoolck --check-config` looks at\n"
+		    SETTINGS_FILE "; spoolck(1) tells it all.\n");
 }
 
-/* Descriptors 0 to 2 that are closed would be given to the first thing we open, and the
- * report written into it. What stands in for them takes no output. */
-static void open_standard(void)
+void command_open_standard(void)
 {
 	for (int fd = 0; fd <= 2; fd++)
 		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDONLY) != fd)
@@ -182,9 +115,16 @@ static int run(int argc, char **argv)
 		puts("spoolck " PACKAGE_VERSION);
 		return 0;
 	}
-	for (size_t i = 0; i < G_N_ELEMENTS(verbs); i++)
-		if (strcmp(argv[1], verbs[i].name) == 0)
-			return verbs[i].run(argv + 1);
+	if (*argv[1] == '-')
+		return command_config(argv);
+	for (size_t i = 0; i < G_N_ELEMENTS(verbs); i++) {
+		g_autofree char *name = g_strconcat("spoolck ", verbs[i].name, NULL);
+
+		if (strcmp(argv[1], verbs[i].name) != 0)
+			continue;
+		g_set_prgname(name); /* for --help */
+		return verbs[i].run(argv + 1);
+	}
 	return command_usage("%s: no such verb", argv[1]);
 }
 
@@ -192,7 +132,10 @@ int main(int argc, char **argv)
 {
 	int status;
 
-	open_standard();
+	/* A hook is never the reason that a service stays down, and hands its descriptors on as they are. */
+	if (argc > 1 && strcmp(argv[1], "prestart") == 0)
+		return command_prestart(argv + 1);
+	command_open_standard();
 	setlocale(LC_ALL, "");
 	/* Numbers are read and written in one way. */
 	setlocale(LC_NUMERIC, "C");

@@ -1,9 +1,9 @@
 /*
  * output.h - what people and programs are told
  *
- * Two writers with one interface. Both escape every byte that came from a message or a
+ * Three writers with one interface. All escape every byte that came from a message or a
  * file name. The text writer speaks when a spool is done, worst first; the JSON
- * writer writes one object per line as soon as a fact is final.
+ * writer writes one object per line as soon as a fact is final; the Nagios writer prints one line.
  */
 #ifndef OUTPUT_H
 #define OUTPUT_H
@@ -17,6 +17,7 @@ struct totals {
 	double seconds;
 	int exit;
 	unsigned spools;
+	guint64 purged;      /* entries that retention removed */
 	guint64 quarantined; /* entries in the store that are not marked as kept */
 };
 
@@ -32,7 +33,19 @@ struct output {
 	void (*summary)(const struct totals *totals);
 };
 
-extern const struct output output_text, output_json;
+extern const struct output output_text, output_json, output_nagios, output_state;
+
+/* output_state: what was told is remembered in the file `path`; told again after `remind` seconds (0 = never).
+ * `suspect`: suspect messages and foreign files, too. False with *error_r (g_free) when there is a file that cannot be
+ * used: all counts as new then, and the file is left as it is. */
+bool output_state_begin(const char *path, gint64 remind, bool suspect, char **error_r);
+
+/* Write the file (temp + rename), if it could be used. False with *error_r. */
+bool output_state_end(char **error_r);
+
+/* The exit code that a monitoring plugin has for these exit bits: 0 OK, 1 WARNING, 2 CRITICAL,
+ * 3 UNKNOWN. */
+int nagios_status(int bits, const struct totals *t);
 
 /* Colour on a terminal; --quiet: silence unless there is something to say; --all. */
 void output_text_options(bool colour, bool quiet, bool all);

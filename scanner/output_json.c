@@ -2,7 +2,7 @@
  * output_json.c - JSON Lines
  *
  * Strings are bytes made UTF-8 by escape_json() (invertible); the fields are
- * those of spoolck(1), "JSON". Written with jansson, one object per line, flushed at the
+ * those of spoolck-json(5). Written with jansson, one object per line, flushed at the
  * end of each spool.
  */
 #include "config.h"
@@ -99,19 +99,32 @@ json_t *json_envelope(const struct outcome *o)
 
 static void line(json_t *j)
 {
-	json_dumpf(j, stdout, JSON_COMPACT | JSON_ENSURE_ASCII);
+	json_dumpf(j, stdout, JSON_COMPACT | JSON_ENSURE_ASCII | JSON_REAL_PRECISION(9));
 	putchar('\n');
 	json_decref(j);
+}
+
+static json_t *json_strings(char **strings)
+{
+	json_t *array = json_array();
+
+	for (; *strings != NULL; strings++)
+		json_array_append_new(array, json_cstring(*strings));
+	return array;
 }
 
 static void start(struct spool *const *spools, unsigned count)
 {
 	json_t *array = json_array();
 
-	for (unsigned i = 0; i < count; i++)
-		json_array_append_new(array, json_pack("{s:o,s:s}", "path",
-						       json_cstring(spools[i]->path), "format",
-						       spools[i]->format->name));
+	for (unsigned i = 0; i < count; i++) {
+		json_t *spool = json_pack("{s:o,s:s}", "path", json_cstring(spools[i]->path), "format",
+					  spools[i]->format->name);
+
+		if (spools[i]->exclude != NULL && *spools[i]->exclude != NULL)
+			json_object_set_new(spool, "excluded", json_strings(spools[i]->exclude));
+		json_array_append_new(array, spool);
+	}
 	line(json_pack("{s:s,s:i,s:s,s:o}", "event", "start", "schema", 1, "version",
 		       PACKAGE_VERSION, "spools", array));
 }
@@ -174,6 +187,7 @@ static void summary(const struct totals *t)
 	for (unsigned v = 0; v < VERDICT_COUNT; v++)
 		json_object_set_new(j, verdict_name(v), json_u64(t->tally.verdicts[v]));
 	json_object_set_new(j, "moved", json_u64(t->tally.moved));
+	json_object_set_new(j, "purged", json_u64(t->purged));
 	json_object_set_new(j, "quarantined", json_u64(t->quarantined));
 	json_object_set_new(j, "bytes", json_u64(t->tally.bytes));
 	json_object_set_new(j, "seconds", json_real(t->seconds));

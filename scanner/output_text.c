@@ -95,6 +95,8 @@ char *unchecked_text(const struct outcome *o)
 		return g_strdup("no checking process could be started");
 	case UNCHECKED_READER:
 		return g_strdup("the reading process died or hangs in the file system");
+	case UNCHECKED_TIME:
+		return g_strdup("damaged at the first look; no time was left for the second");
 	}
 	return g_strdup("unknown");
 }
@@ -326,6 +328,10 @@ static void put_title(const struct spool *s)
 		printf("; disk %u %% full", s->disk_used);
 	if (s->inodes_used <= 100)
 		printf(", inodes %u %%", s->inodes_used);
+	for (char **p = s->exclude; p != NULL && *p != NULL; p++) {
+		fputs(p == s->exclude ? "; not looked at: " : ", ", stdout);
+		put_string(*p);
+	}
 	putchar('\n');
 }
 
@@ -359,9 +365,12 @@ static void scan_done(const struct scan *scan)
 {
 	bool something = scan->notes->len > 0 || scan->cut_short;
 
-	/* what was accepted is nothing new */
-	for (guint i = 0; i < scan->outcomes->len; i++)
-		something |= !((struct outcome *)scan->outcomes->pdata[i])->accepted;
+	/* what was accepted, or is a notice, is nothing new */
+	for (guint i = 0; i < scan->outcomes->len; i++) {
+		const struct outcome *o = scan->outcomes->pdata[i];
+
+		something |= !o->accepted && o->verdict != VERDICT_NOTED;
+	}
 	if (quiet && !something)
 		return;
 	put_title(scan->spool);
@@ -398,6 +407,8 @@ static void summary(const struct totals *t)
 		printf("; %" G_GUINT64_FORMAT " moved", t->tally.moved);
 	else
 		printf("; none moved");
+	if (t->purged > 0)
+		printf("; %" G_GUINT64_FORMAT " purged from quarantine", t->purged);
 	if (t->quarantined > 0)
 		printf("; %" G_GUINT64_FORMAT " in quarantine", t->quarantined);
 	printf(". Exit %d.\n", t->exit);

@@ -25,6 +25,8 @@
 
 struct salvage {
 	char *dir;           /* the layout */
+	bool stays;          /* when this is closed */
+	char *id;
 	struct spool *spool; /* NULL: its format is unknown, or there is no worker to ask */
 	int zygote, place;
 	char *path;          /* of the first part */
@@ -49,8 +51,10 @@ void salvage_close(struct salvage *s)
 	}
 	if (s->spool != NULL)
 		spool_close(s->spool);
-	nftw(s->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	if (!s->stays && s->dir != NULL)
+		nftw(s->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 	g_free(s->dir);
+	g_free(s->id);
 	g_free(s->path);
 	g_free(s);
 }
@@ -82,17 +86,27 @@ static void open_parts(struct salvage *s, const json_t *manifest)
 struct salvage *salvage_open(struct q_store *store, const char *entry, const json_t *manifest,
 			     int zygote, struct q_error *err)
 {
+	return salvage_open_in(store, entry, manifest, zygote, NULL, err);
+}
+
+struct salvage *salvage_open_in(struct q_store *store, const char *entry, const json_t *manifest,
+				int zygote, const char *where, struct q_error *err)
+{
+	const char *id = json_string_value(json_object_get(manifest, "id"));
 	const char *format = json_string_value(json_object_get(manifest, "format"));
 	struct salvage *s = g_new0(struct salvage, 1);
 	g_autofree char *typed = NULL;
 	g_autofree char *error = NULL;
 	unsigned depth;
+	size_t id_len;
 	int dir;
 
 	memset(s->fds, -1, sizeof s->fds);
 	s->place = -1;
 	s->zygote = zygote;
-	s->dir = g_dir_make_tmp("spoolck-XXXXXX", NULL);
+	s->stays = where != NULL;
+	s->dir = where != NULL ? g_strdup(where) : g_dir_make_tmp("spoolck-XXXXXX", NULL);
+	s->id = id != NULL ? escape_undo(id, &id_len) : NULL;
 	dir = s->dir != NULL ? open(s->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
 	if (dir < 0 || q_extract(store, entry, dir, err) < 0) {
 		if (dir < 0)
@@ -123,6 +137,53 @@ size_t salvage_bytes(const struct salvage *s, const char *path, guint64 offset, 
 	if (fd >= 0)
 		close(fd);
 	return n > 0 ? (size_t)n : 0;
+}
+
+const struct spool *salvage_spool(const struct salvage *s)
+{
+	return s->spool;
+}
+
+struct outcome *salvage_check(const struct salvage *s)
+{
+	struct outcome *o;
+
+	if (s->zygote < 0 || s->place < 0 || s->id == NULL)
+		return NULL;
+	o = g_new0(struct outcome, 1);
+	o->id = g_strdup(s->id);
+	o->path = g_strdup(s->path);
+	o->place = (unsigned)s->place;
+	if (!one_check(s->spool, s->zygote, o))
+		g_clear_pointer(&o->report, g_free);
+	return o;
+}
+
+struct rows {
+	salvage_row *on_row;
+	void *arg;
+	bool ended;
+};
+
+static void on_any_row(void *arg, const struct lane_job *job, const struct lane_result *res,
+		       const char *path, const uint8_t *answer)
+{
+	struct rows *r = arg;
+	struct row row;
+
+	(void)job, (void)path;
+	if (res->status == LANE_ROW && wire_get_row(answer, res->answer_len, &row))
+		r->on_row(r->arg, &row);
+	r->ended = res->status == LANE_ROWS_END;
+}
+
+bool salvage_rows(const struct salvage *s, salvage_row *on_row, void *arg)
+{
+	struct rows r = { on_row, arg, false };
+
+	return s->zygote >= 0 && s->place >= 0 &&
+	       one_ask(s->spool, s->zygote, (unsigned)s->place, s->path, VERB_DECODE, on_any_row, &r) == 0 &&
+	       r.ended;
 }
 
 /* --- Text ------------------------------------------------------------------------- */

@@ -17,7 +17,19 @@ struct salvage;
 /* Lay out the entry for looking at it; `zygote` < 0: without its text. NULL with a sentence in err. */
 struct salvage *salvage_open(struct q_store *store, const char *entry, const json_t *manifest,
 			     int zygote, struct q_error *err);
+/* The same in an empty directory of the caller's, where it stays when it is closed. */
+struct salvage *salvage_open_in(struct q_store *store, const char *entry, const json_t *manifest,
+				int zygote, const char *where, struct q_error *err);
 void salvage_close(struct salvage *s);
+
+/* What a worker that sees nothing else says of the layout as it is now (outcome_free); its report is NULL
+ * when it could not be checked. NULL: nobody can be asked. */
+struct outcome *salvage_check(const struct salvage *s);
+const struct spool *salvage_spool(const struct salvage *s);
+
+/* The rows of the annotated listing, one by one; row->part is a role. False when there was no end. */
+typedef void salvage_row(void *arg, const struct row *row);
+bool salvage_rows(const struct salvage *s, salvage_row *on_row, void *arg);
 
 /* What came of the text. */
 struct salvage_text {

@@ -18,6 +18,7 @@
 #include "bounds.h"
 #include "lanes.h"
 #include "names.h"
+#include "news.h"
 #include "partpath.h"
 #include "progress.h"
 #include "seen.h"
@@ -83,17 +84,18 @@ static struct report *report_keep(const struct report *r)
 }
 
 /* A report that we write ourselves, about something that no worker reads. */
-static struct report *report_own(enum finding_id id)
+static struct report *report_own(const struct work *w, enum finding_id id)
 {
 	struct report r;
 
 	report_reset(&r);
 	report_add(&r, id, 0, 0, 0);
+	severity_apply(w->scan->options->severities, &r);
 	return report_keep(&r);
 }
 
-static void settle(struct outcome *o, enum lane_status status, const struct lane_result *res,
-		   const struct report *r)
+static void settle(const struct work *w, struct outcome *o, enum lane_status status,
+		   const struct lane_result *res, const struct report *r)
 {
 	switch (status) {
 	case LANE_REPORT:
@@ -105,8 +107,8 @@ static void settle(struct outcome *o, enum lane_status status, const struct lane
 		o->verdict = VERDICT_BUSY;
 		break;
 	case LANE_FOREIGN:
-		o->verdict = VERDICT_FOREIGN;
-		o->report = report_own(F_SPOOL_FOREIGN);
+		o->report = report_own(w, F_SPOOL_FOREIGN);
+		o->verdict = verdict_of(o->report) == VERDICT_NOTED ? VERDICT_NOTED : VERDICT_FOREIGN;
 		break;
 	case LANE_CHANGED:
 		o->verdict = VERDICT_CHANGED;
@@ -166,7 +168,7 @@ static void first_result(struct work *w, const struct lane_result *res, const ch
 	if (res->status == LANE_REPORT && pass_quickly(w, res))
 		return;
 	o = outcome_new(w, res, path);
-	settle(o, res->status, res, &w->report);
+	settle(w, o, res->status, res, &w->report);
 	if (o->verdict == VERDICT_CORRUPT || o->verdict == VERDICT_SUSPECT)
 		g_ptr_array_add(w->confirm, o);
 	else if (o->verdict == VERDICT_OK || o->verdict == VERDICT_NOTED ||
@@ -183,7 +185,7 @@ static void confirmed(struct work *w, struct outcome *o, const struct lane_resul
 	struct outcome *now = outcome_new(w, res, path);
 
 	outcome_free(o);
-	settle(now, res->status, res, &w->report);
+	settle(w, now, res->status, res, &w->report);
 	if (now->verdict == VERDICT_OK || now->verdict == VERDICT_NOTED)
 		pass(w, now);
 	else
@@ -198,9 +200,12 @@ static void on_result(void *arg, const struct lane_job *job, const struct lane_r
 
 	w->done += res.status == LANE_JOB_DONE ? res.clean : 1;
 	progress_show(w->progress, w->done);
+	news_tell(w->scan, false);
 	if (res.status == LANE_REPORT && !wire_get_report(answer, res.answer_len, &w->report)) {
 		res.status = LANE_UNCHECKED;
 		res.why = UNCHECKED_GARBAGE;
+	} else if (res.status == LANE_REPORT) {
+		severity_apply(w->scan->options->severities, &w->report);
 	}
 	if (res.status == LANE_JOB_DONE) {
 		w->scan->tally.messages += res.clean;
@@ -267,8 +272,11 @@ static void foreign(struct work *w, unsigned place, const char *dir, const struc
 		o->id = g_strdup(n->name);
 	}
 	o->facts.ino = n->ino;
-	settle(o, LANE_FOREIGN, &res, NULL);
-	keep(w, o);
+	settle(w, o, LANE_FOREIGN, &res, NULL);
+	if (o->verdict == VERDICT_NOTED) /* the operator said that it is nothing */
+		pass(w, o);
+	else
+		keep(w, o);
 }
 
 /* A second file with the same id? The set of ids holds hashes, so look. */
@@ -322,7 +330,8 @@ static bool on_names(void *arg, unsigned place, unsigned depth, const char *dir,
 		bool file = names[i].type == DT_REG || names[i].type == DT_UNKNOWN;
 		enum sight sight;
 
-		if (name.kind == NAME_COMPANION || name.kind == NAME_TRANSIENT)
+		if (name.kind == NAME_COMPANION || name.kind == NAME_TRANSIENT ||
+		    spool_excludes(w->scan->spool, w->path))
 			continue;
 		if (name.kind == NAME_FOREIGN) {
 			name.id = names[i].name;
@@ -355,9 +364,11 @@ static void on_error(void *arg, const char *dir, int error)
 
 /* --- The spool as a whole ---------------------------------------------------- */
 
-static void about_spool(struct work *w, unsigned place, const char *path, const struct report *r)
+static void about_spool(struct work *w, unsigned place, const char *path, struct report *r)
 {
 	struct outcome *o = g_new0(struct outcome, 1);
+
+	severity_apply(w->scan->options->severities, r);
 
 	o->place = place;
 	o->path = g_strdup(path);
@@ -469,7 +480,7 @@ static void alone(struct work *w, unsigned place, const char *dir, const char *n
 	struct stat st;
 
 	report_reset(&r);
-	if (stat_beneath(spool, path, &st)) {
+	if (!spool_excludes(spool, path) && stat_beneath(spool, path, &st)) {
 		const struct part part = part_of(&st);
 
 		spool->format->alone(place, name, &part, &spool->site, &r);
@@ -495,7 +506,8 @@ static bool on_companions(void *arg, unsigned place, unsigned depth, const char 
 		struct stat st, part;
 		unsigned p;
 
-		if (name.kind != NAME_COMPANION || seen_id(w->seen, name.id, name.id_len))
+		if (name.kind != NAME_COMPANION || seen_id(w->seen, name.id, name.id_len) ||
+		    spool_excludes(spool, w->path))
 			continue;
 		path = g_strconcat(dir, "/", names[i].name, NULL);
 		if (!find_message(spool, name.id, name.id_len, 0, &p, other, sizeof other, &st) &&
@@ -547,7 +559,8 @@ static void let_it_go(const struct work *w)
 
 static void confirm(struct work *w)
 {
-	let_it_go(w);
+	if (!w->scan->cut_short)
+		let_it_go(w);
 	for (guint i = 0; i < w->confirm->len; i++) {
 		const struct outcome *o = w->confirm->pdata[i];
 		struct lane_job job = { .tag = i, .place = (uint8_t)o->place, .verb = VERB_CHECK,
@@ -559,6 +572,16 @@ static void confirm(struct work *w)
 		lanes_submit_one(w->lanes, job, dir, base + 1);
 	}
 	lanes_drain(w->lanes);
+	for (guint i = 0; i < w->confirm->len; i++) {
+		struct outcome *o = w->confirm->pdata[i];
+
+		if (o == NULL)
+			continue;
+		o->verdict = VERDICT_UNCHECKED; /* time was up */
+		o->why = UNCHECKED_TIME;
+		keep(w, o);
+	}
+	g_ptr_array_set_size(w->confirm, 0);
 }
 
 /* Worst first; what could not be checked before everything else. */
@@ -579,41 +602,102 @@ static gint by_rank(gconstpointer a, gconstpointer b)
 }
 
 /* A directory that has to be there. */
-static void check_directory(struct work *w, unsigned place, const char *path, bool split)
+static void check_directory(struct work *w, unsigned place, const char *path)
 {
 	struct report r;
 	struct stat st;
 
-	if (stat_beneath(w->scan->spool, path, &st))
+	if (stat_beneath(w->scan->spool, path, &st) || spool_excludes(w->scan->spool, path))
 		return;
 	report_reset(&r);
 	report_add(&r, F_SPOOL_PLACE_MISSING, 0, 0, 0);
-	if (split) { /* that server waits for it, for ever */
+	if (w->scan->spool->format->places[place].split) { /* that server waits for it, for ever */
 		r.findings[0].severity = SEV_CORRUPT;
 		r.findings[0].impact = IMPACT_SERVER_STOPS;
 	}
 	about_spool(w, place, path, &r);
 }
 
-static void check_places(struct work *w)
+static void check_place(struct work *w, unsigned p)
 {
-	const struct format *f = w->scan->spool->format;
+	const struct place *place = &w->scan->spool->format->places[p];
 	const struct site *site = &w->scan->spool->site;
 
-	for (unsigned p = 0; p < f->nplaces; p++) {
-		if (f->places[p].required)
-			check_directory(w, p, f->places[p].name, f->places[p].split);
-		for (unsigned i = 0; (site->split_places >> p & 1) != 0 && i < site->split; i++) {
-			g_autofree char *path = g_strdup_printf("%s/%u", f->places[p].name, i);
+	if (place->required)
+		check_directory(w, p, place->name);
+	for (unsigned i = 0; (site->split_places >> p & 1) != 0 && i < site->split; i++) {
+		g_autofree char *path = g_strdup_printf("%s/%u", place->name, i);
 
-			check_directory(w, p, path, true);
-		}
+		check_directory(w, p, path);
 	}
+}
+
+/* Act on what is known so far. */
+static void conclude(struct scan *scan)
+{
+	accepted_apply(scan);
+	decide(scan);
+	act(scan);
+}
+
+/* Have what was found confirmed, in the time that is left for acting. */
+static void confirm_in_time(struct work *w)
+{
+	lanes_until(w->lanes, w->scan->options->act_until);
+	confirm(w);
+	lanes_until(w->lanes, w->scan->options->deadline);
+}
+
+/* One place from end to end: nothing of the next one is touched before what was found here has been confirmed
+ * and, if it stops the server, moved. A place on a dead disk then keeps nobody from those before it. */
+static void examine_place(struct work *w, unsigned p)
+{
+	struct scan *scan = w->scan;
+	const struct walk_sink sink = { on_names, on_error, w };
+
+	check_place(w, p);
+	if (scan->spool->format->places[p].kind != PLACE_LOG)
+		walk_place(scan->spool, p, &sink);
+	scan->cut_short |= !lanes_drain(w->lanes) || scan_cancelled;
+	if (!scan->cut_short)
+		scan->reached |= (uint16_t)(1u << p);
+	confirm_in_time(w);
+	conclude(scan);
+	news_tell(scan, true);
+}
+
+static void examine_staged(struct work *w)
+{
+	struct scan *scan = w->scan;
+	const struct format *f = scan->spool->format;
+
+	scan->early = true;
+	for (unsigned i = 0; i < f->nplaces && !scan->cut_short; i++)
+		examine_place(w, f->start_order != NULL ? f->start_order[i] : i);
+	/* Mail that moved on to a place that was already behind us. */
+	if (!scan->cut_short && scan->spool->running != SERVER_STOPPED) {
+		walk_messages(w);
+		scan->cut_short |= !lanes_drain(w->lanes);
+		confirm_in_time(w);
+	}
+	scan->early = false;
+}
+
+/* What a run whose time was spent has not looked at. */
+static void note_cut(struct scan *scan)
+{
+	g_autofree char *rest = news_rest(scan->spool->format, scan->reached);
+
+	g_ptr_array_add(scan->notes, g_strdup_printf(
+		"Stopped before the end: %" G_GUINT64_FORMAT " messages were looked at%s%s.",
+		scan->tally.messages, scan->options->staged ? "; not, or not wholly: " : "",
+		scan->options->staged ? rest : ""));
 }
 
 static void examine(struct work *w)
 {
-	check_places(w);
+	for (unsigned p = 0; p < w->scan->spool->format->nplaces; p++)
+		check_place(w, p);
 	walk_messages(w);
 	if (!w->scan->cut_short) /* while the lanes are busy with the last messages */
 		walk_companions(w);
@@ -623,6 +707,8 @@ static void examine(struct work *w)
 		walk_messages(w);
 		lanes_drain(w->lanes);
 	}
+	w->scan->cut_short |= !lanes_drain(w->lanes);
+	lanes_until(w->lanes, 0);
 	confirm(w);
 }
 
@@ -640,6 +726,7 @@ struct scan *scan_run(struct spool *spool, const struct scan_options *options,
 			       .outcomes = g_ptr_array_new_with_free_func(
 				       (GDestroyNotify)outcome_free),
 			       .notes = g_ptr_array_new_with_free_func(g_free) };
+	news_tell(scan, true);
 	act_recover(scan);
 	w->scan = scan;
 	w->passing = passing;
@@ -649,7 +736,11 @@ struct scan *scan_run(struct spool *spool, const struct scan_options *options,
 	w->lanes = lanes_open(&config, options->lanes, on_result, w, &error);
 	if (w->lanes != NULL) {
 		w->progress = progress_new(spool);
-		examine(w);
+		lanes_until(w->lanes, options->deadline);
+		if (options->staged)
+			examine_staged(w);
+		else
+			examine(w);
 		progress_free(w->progress);
 		lanes_close(w->lanes);
 	} else {
@@ -660,9 +751,9 @@ struct scan *scan_run(struct spool *spool, const struct scan_options *options,
 	seen_free(w->seen);
 	g_ptr_array_free(w->confirm, TRUE);
 	g_free(w);
-	accepted_apply(scan);
-	decide(scan);
-	act(scan);
+	conclude(scan);
+	if (scan->cut_short)
+		note_cut(scan);
 	g_ptr_array_sort(scan->outcomes, by_rank);
 	scan->seconds = (double)(g_get_monotonic_time() - start) / G_USEC_PER_SEC;
 	return scan;

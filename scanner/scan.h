@@ -5,6 +5,8 @@
 #define SCAN_H
 
 #include "lane.h"
+#include "retention.h"
+#include "severity.h"
 #include "spool.h"
 
 #include <glib.h>
@@ -53,6 +55,7 @@ struct outcome {
 	uint64_t offset;
 	enum action action;
 	char *reason;                 /* of the action, for people */
+	bool held;                    /* refused by decide(), which may think again */
 	bool accepted;                /* by an operator: left alone */
 	char *entry;                  /* in the store, when moved */
 };
@@ -72,8 +75,13 @@ struct scan_options {
 	bool all;                     /* report ok messages, too */
 	bool fail_on_suspect;
 	unsigned lanes;
-	gint64 deadline;              /* monotonic µs, 0 = none */
+	bool staged;                  /* prestart: places in the order of the server's start, each done with
+	                               * before the next; what was found is moved even when time runs out */
+	gint64 deadline;              /* look no longer than this; monotonic µs, 0 = none */
+	gint64 act_until;             /* begin no move after this, wait for no lock; 0 = none */
 	const char *store;
+	const struct severity_rules *severities; /* NULL: as the findings have it */
+	const struct retention *retention;       /* NULL: the store may grow */
 	int zygote;
 };
 
@@ -84,6 +92,8 @@ struct scan {
 	struct tally tally;
 	guint64 noted[F_COUNT];       /* how many messages have this notice as their worst */
 	GPtrArray *notes;             /* char *: what the operator should know about this run */
+	uint16_t reached;             /* staged: bit per place that was looked at wholly */
+	bool early;                   /* staged: more places are to come */
 	bool cut_short;               /* budget spent or cancelled */
 	bool failed;                  /* an operational error besides unchecked messages */
 	double seconds;
@@ -118,10 +128,13 @@ char *outcome_part(const struct spool *spool, const struct outcome *o, unsigned 
 struct outcome *spool_locate(const struct spool *spool, const char *id);
 
 /* decide.c: mark what is to be moved. Pure: looks at the outcomes, the options and the spool's
- * facts only. Sets action (ACTION_PLANNED or ACTION_REFUSED) and reason. */
+ * facts only. Sets action (ACTION_PLANNED or ACTION_REFUSED) and reason. May be called again
+ * when more is known: what it refused itself is then looked at anew. While scan->early only what stops
+ * the server is planned. */
 void decide(struct scan *scan);
 
-/* act.c: finish what an interrupted run left (acting runs only); move what is planned. */
+/* act.c: finish what an interrupted run left (acting runs only); move what is planned, and, when the scan
+ * is over, what an earlier run left in a lodge. */
 void act_recover(struct scan *scan);
 void act(struct scan *scan);
 

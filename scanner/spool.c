@@ -16,6 +16,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <fnmatch.h>
 #include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -239,13 +240,16 @@ static void site_learn(struct spool *spool)
 	struct statvfs vfs;
 
 	spool->site = (struct site){ .now = time(NULL), .owner = UINT32_MAX };
-	for (unsigned i = 0; i < PLACES_MAX; i++) {
+	for (unsigned i = 0; i < PLACES_MAX; i++)
+		spool->site.owners[i] = UINT32_MAX;
+	/* No more directories than needed: one of them may be on a disk that does not answer. */
+	for (unsigned i = 0; i < f->nplaces && (f->many_owners || spool->site.owner == UINT32_MAX); i++) {
 		struct stat st;
-		bool there = i < f->nplaces && fstatat(spool->root, f->places[i].name, &st,
-						       AT_SYMLINK_NOFOLLOW) == 0;
 
-		spool->site.owners[i] = there ? st.st_uid : UINT32_MAX;
-		if (there && spool->site.owner == UINT32_MAX && f->places[i].kind == PLACE_QUEUE)
+		if (fstatat(spool->root, f->places[i].name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+			continue;
+		spool->site.owners[i] = st.st_uid;
+		if (f->places[i].kind == PLACE_QUEUE && spool->site.owner == UINT32_MAX)
 			spool->site.owner = st.st_uid;
 	}
 	split_learn(spool);
@@ -328,24 +332,38 @@ void spool_close(struct spool *spool)
 		return;
 	if (spool->root >= 0)
 		close(spool->root);
+	g_strfreev(spool->exclude);
 	g_free(spool->version);
 	g_free(spool->path);
 	g_free(spool);
+}
+
+bool spool_is_at(const char *path, unsigned index)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	bool yes = fd >= 0 && detect(fd) == (int)index;
+
+	if (fd >= 0)
+		close(fd);
+	return yes;
+}
+
+bool spool_excludes(const struct spool *spool, const char *path)
+{
+	for (char **p = spool->exclude; p != NULL && *p != NULL; p++)
+		if (fnmatch(*p, path, FNM_PATHNAME | FNM_LEADING_DIR) == 0)
+			return true;
+	return false;
 }
 
 char **spool_host(void)
 {
 	GPtrArray *found = g_ptr_array_new();
 
-	for (int i = 0; formats[i] != NULL; i++)
-		for (const char *const *p = formats[i]->default_roots; p != NULL && *p != NULL; p++) {
-			int fd = open(*p, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-			if (fd >= 0 && detect(fd) == i)
+	for (unsigned i = 0; formats[i] != NULL; i++)
+		for (const char *const *p = formats[i]->default_roots; p != NULL && *p != NULL; p++)
+			if (spool_is_at(*p, i))
 				g_ptr_array_add(found, g_strdup(*p));
-			if (fd >= 0)
-				close(fd);
-		}
 	g_ptr_array_add(found, NULL);
 	return (char **)g_ptr_array_free(found, FALSE);
 }

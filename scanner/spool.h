@@ -20,7 +20,12 @@ struct spool {
 	enum running running;
 	bool network;                 /* on a network or cluster file system: look only */
 	unsigned disk_used, inodes_used; /* percent, 101 = unknown */
+	char **exclude;               /* paths below the root that are not looked at; may be NULL */
 };
+
+/* Is the path (below the root), or a directory above it, excluded? Wildcards are those of the shell; they
+ * match no slash. */
+bool spool_excludes(const struct spool *spool, const char *path);
 
 /* Open the spool that `arg` names: PATH or TYPE:PATH. NULL with *error_r, a sentence for
  * people (g_free), when it does not exist, is no directory, or no server's spool. */
@@ -32,6 +37,9 @@ bool spool_set_version(struct spool *spool, const char *version);
 
 /* Look again whether the server runs: from its pid file and /proc/locks, taking no lock. */
 enum running spool_running(const struct spool *spool);
+
+/* Does a spool of formats[index] lie at `path`? */
+bool spool_is_at(const char *path, unsigned index);
 
 /* The spools of this host, by the formats' usual places: a vector of paths (g_strfreev). */
 char **spool_host(void);

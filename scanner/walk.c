@@ -80,12 +80,17 @@ static bool is_hash_dir(const struct place *place, unsigned depth, const struct 
 static bool walk_dir(struct walk *w, unsigned depth, const char *dir)
 {
 	const struct place *place = &w->spool->format->places[w->place];
-	GPtrArray *below = g_ptr_array_new_with_free_func(g_free);
-	int fd = open_beneath(w->spool->root, dir, O_RDONLY | O_DIRECTORY);
-	DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
+	GPtrArray *below;
+	int fd;
+	DIR *d;
 	struct dirent *e;
 	bool more = true;
 
+	if (spool_excludes(w->spool, dir))
+		return true;
+	below = g_ptr_array_new_with_free_func(g_free);
+	fd = open_beneath(w->spool->root, dir, O_RDONLY | O_DIRECTORY);
+	d = fd >= 0 ? fdopendir(fd) : NULL;
 	if (d == NULL) {
 		if (fd != -ENOENT)
 			w->sink->error(w->sink->arg, dir, fd < 0 ? -fd : errno);

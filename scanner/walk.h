@@ -24,7 +24,7 @@ struct walk_sink {
 	void *arg;
 };
 
-/* Walk one place with its hash directories; links are never followed. A place that does not exist
+/* Walk one place with its hash directories, without the directories that the spool excludes; links are never followed. A place that does not exist
  * is empty. False when the sink ended it. */
 bool walk_place(const struct spool *spool, unsigned place, const struct walk_sink *sink);
 

@@ -136,6 +136,13 @@ bool wire_put_row(struct wire *w, unsigned index, const struct row *row)
 	put_u8(w, row->depth);
 	put_text(w, &row->kind);
 	put_text(w, &row->detail);
+	put_u8(w, row->told);
+	put_u8(w, row->npersonal);
+	for (unsigned i = 0; i < row->npersonal; i++) {
+		put_u64(w, row->personal[i].offset);
+		put_u64(w, row->personal[i].length);
+		put_u8(w, row->personal[i].kind);
+	}
 	return end(w, start);
 }
 
@@ -269,6 +276,13 @@ bool wire_get_row(const uint8_t *body, size_t len, struct row *row)
 	row->depth = cur_u8(&c);
 	get_text(&c, &row->kind);
 	get_text(&c, &row->detail);
+	row->told = get_enum(&c, 2);
+	row->npersonal = get_enum(&c, ROW_PERSONAL + 1);
+	for (unsigned i = 0; i < row->npersonal && c.err == CUR_OK; i++) {
+		row->personal[i].offset = cur_u64le(&c);
+		row->personal[i].length = cur_u64le(&c);
+		row->personal[i].kind = get_enum(&c, PERSONAL_KINDS);
+	}
 	return whole(&c);
 }
 

@@ -157,7 +157,7 @@ void worker_main(const uint8_t *lane)
 		for (unsigned i = 0; i < head->count; i++) {
 #ifdef SPOOLCK_HOSTILE
 			load(head, i);
-			if (hostile_act(&w.message, i, &w.wire))
+			if (hostile_act(&w.message, i, head->verb, &w.wire))
 				continue;
 #endif
 			if (head->verb == VERB_DECODE)

@@ -12,6 +12,7 @@
  *                 it is a fresh worker's first message: what a message that
  *                 takes over a batch worker can achieve
  *   lie-always    the same of every message, fresh or not: the brake's business
+ *   word          the same of a message that has the word "findme": no copy without it shows that
  *   syscall       makes a forbidden call (this build's sandbox kills)
  */
 #ifndef HOSTILE_H
@@ -31,7 +32,7 @@ static void hostile_lie(struct wire *wire, unsigned index)
 }
 
 /* Act on message `index`; false = behave. `nth` counts the messages this worker has seen. */
-static bool hostile_act(const struct message *m, unsigned index, struct wire *wire)
+static bool hostile_act(const struct message *m, unsigned index, unsigned verb, struct wire *wire)
 {
 	static unsigned nth;
 	const char *colon, *word = getenv("SPOOLCK_HOSTILE");
@@ -78,6 +79,11 @@ static bool hostile_act(const struct message *m, unsigned index, struct wire *wi
 		struct want want = { .part = 1, .off = UINT64_C(1) << 60, .len = WINDOW_MAX };
 
 		wire_put_want(wire, index, &want);
+		return true;
+	}
+	if (IS("word") && verb == VERB_CHECK &&
+	    memmem(m->parts[0].bytes, m->parts[0].len, "findme", 6) != NULL) {
+		hostile_lie(wire, index);
 		return true;
 	}
 	if ((IS("lie") && nth > 1) || IS("lie-always")) {

@@ -70,6 +70,39 @@ for ([ 'accepted', 'accept', "$spool:$id" ], [ 'acceptance withdrawn', 'accept',
     like($lines[0] // '', qr/: $what id="\Q$id\E"/, $what);
 }
 
+# A hook says in the log what it could not do, and what it did.
+for ([ qr/<19>.*: prestart: \Q$spool\E: not everything could be examined/, '--store', "$spool/x/y", $spool ],
+    [ qr/<19>.*: spoolck: \/nonexistent: cannot open: /, '/nonexistent' ],
+    [ qr/<19>.*: spoolck: Unknown option --nonsense/, '--nonsense' ],
+    [ qr/<20>.*: prestart: \Q$spool\E: damaged messages were moved/, '--store', $store, $spool ])
+{
+    my ($what, @words) = @$_;
+    my $killer = killer($spool, 'incoming', text());
+    spoolck('prestart', @words);
+    @lines = logged();
+    like("@lines", $what, "prestart @words");
+    unlink "$spool/incoming/$killer";
+}
+# A move that was interrupted, as its papers lie: the next acting run undoes it, and says so.
+my $papers = "$store/inflight/20261120-073100-postfix-4jW9FH0000z0000";
+mkdir $papers or die;
+write_file("$papers/manifest.json", '{}');
+is(exit_bits(q_('recover')), '0', 'recover');
+@lines = logged();
+is(scalar @lines, 1, 'one line');
+like($lines[0] // '', qr/: interrupted transaction .*who="[^"]+" reason="\S+4jW9FH0000z0000: a leftover is removed; nothing had moved"/,
+    'what it did');
+
+# Into a store on another file system: one line for the rename, one for the copy.
+my $far = scratch();
+system('mount', '-t', 'tmpfs', 'none', $far) == 0 or die 'mount';
+$id = damaged($spool, 'hold', text());
+scan('-y', '--store', "$far/store", $spool);
+@lines = logged();
+is(scalar @lines, 2, 'a move across file systems: two lines');
+like($lines[1] // '', qr/: copied into the store id="\Q$id\E" .*from="spoolck\/\S+" to="\S+\Q$id\E" digest="\w{64}"/, 'the copy, too');
+system('umount', $far);
+
 # Nobody reads it, and it is full.
 my $two = damaged($spool, 'hold', text());
 socket my $filler, PF_UNIX, SOCK_DGRAM, 0 or die;

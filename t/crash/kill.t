@@ -101,7 +101,9 @@ for my $far (0, 1) {
         ["restore, $where", 'moved', 'restore', $far, []],
         ["recover a half move, $where", 'half-move', 'recover', $far, []],
         ["recover a half restore, $where", 'half-restore', 'recover', $far, []],
-        ["recover by putting back, $where", 'changed', 'recover', $far, []];
+        ["recover by putting back, $where", 'changed', 'recover', $far, []],
+        ["recover interrupted twice, $where", 'half-move', 'recover', $far, [], ['recover', 'renameat2', 2]],
+        ["putting back interrupted twice, $where", 'changed', 'recover', $far, [], ['recover', 'unlinkat', 1]];
 }
 push @scenarios,
     ['purge, same file system', 'moved', 'purge', 0, []],

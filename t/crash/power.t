@@ -12,7 +12,8 @@
 #
 # The model: fsync of a directory makes its entries durable, fsync of a file its data and attributes,
 # and nothing else does; rename is atomic, and durable when either directory is. Then `driver
-# check` recovers and demands that the message is whole in exactly one place.
+# check` recovers and demands that the message is whole in exactly one place. A recovery may meet the next power
+# cut: in the scenarios "again" the states of a recovery are built on what several earlier ones left.
 
 use strict;
 use warnings;
@@ -51,6 +52,7 @@ END {
     }
 }
 srand 1;
+$ENV{SPOOLCK_CRASH_ONLY} //= ''; # a pattern of names
 
 sub slurp { open my $f, '<:raw', $_[0] or return ''; local $/; return scalar(<$f>) // '' }
 
@@ -114,6 +116,9 @@ sub parse {
         }
     }
     die "no marks in $trace" if $yields != 2;
+    # The inodes of files that were made: plans name them, and in another run they are others.
+    my %path = map { $at->{$_} => $_ } keys %$at;
+    $_->{ino} = (stat $path{ $_->{made} })[1] for grep { $_->{do} eq 'create' && defined $path{ $_->{made} } } @ops;
     return \@ops;
 }
 
@@ -184,6 +189,7 @@ sub attribute {
 # Apply the operations that a mask names; those whose directory is not there have no effect.
 sub apply {
     my ($ops, $mask, $rename, $path) = @_;
+    my %inode;
     my $where = sub { my ($o) = @_; my $p = $path->{$o} // $o; $p =~ s/#\d+//g; return $rename->($p) };
     for my $i (0 .. $#$ops) {
         my $op = $ops->[$i];
@@ -192,7 +198,11 @@ sub apply {
         my $dir = $op->{dirs} ? $where->($op->{dirs}[0]) : undef;
         my $name = $rename->($op->{name} // '');
         if ($op->{do} eq 'mkdir') { mkdir "$dir/$name", 0700 }
-        elsif ($op->{do} eq 'create') { open my $f, '>>', "$dir/$name"; chmod 0600, "$dir/$name" }
+        elsif ($op->{do} eq 'create') {
+            open my $f, '>>', "$dir/$name";
+            chmod 0600, "$dir/$name";
+            $inode{ $op->{ino} } = (stat "$dir/$name")[1] if defined $op->{ino};
+        }
         elsif ($op->{do} eq 'unlink') { unlink "$dir/$name" }
         elsif ($op->{do} eq 'rmdir') { rmdir "$dir/$name" }
         elsif ($op->{do} eq 'rename') {
@@ -207,7 +217,7 @@ sub apply {
             my $file = $where->($op->{file});
             next unless -e $file;
             if ($op->{do} eq 'write') {
-                my $data = contents($rename->($op->{data}));
+                my $data = contents($rename->($op->{data}), \%inode);
                 $data = substr $data, 0, length($data) / 2 if $how eq 'h';
                 open my $f, '+<:raw', $file or next;
                 seek $f, $op->{offset} // -s $file, 0;
@@ -220,8 +230,9 @@ sub apply {
 
 # A plan in which a name was replaced has another digest at its end.
 sub contents {
-    my ($data) = @_;
+    my ($data, $inode) = @_;
     return $data unless $data =~ /\Aspoolck-plan 1 /;
+    $data =~ s/^(part \w+ \d+ )(\d+)/$1 . ($inode->{$2} || $2)/gme;
     $data =~ s/^end [0-9a-f]{64}\n\z//m or return $data;
     return $data . 'end ' . sha256_hex($data) . "\n";
 }
@@ -240,71 +251,123 @@ sub traced {
     return parse($trace, $at);
 }
 
-sub entry_of { my ($store) = @_; my ($e) = map { s{.*/}{}r } glob "$store/entries/*"; return $e }
+# The entry's name, wherever it is.
+sub entry_of {
+    my ($store) = @_;
+    my ($e) = map { s{.*/}{}r =~ s/~.*//r } glob "$store/entries/* $store/inflight/*";
+    return $e;
+}
 
-# `before`: what is done and durable when the power goes during `verb`.
+# scenario(name, store on another file system?, verb, options): what the disk may show when the power goes during
+# `verb`. state: what `driver setup` makes first, for each state anew, because the message does not come back as the same
+# inode, or not at all; else a spool is used again and again, and `before` is what is done and durable in it.
+# again: the verb (recover) was interrupted before, in so many ways.
 sub scenario {
-    my ($name, $far, $verb, @before) = @_;
+    my ($name, $far, $verb, %opt) = @_;
+    return if $name !~ /$ENV{SPOOLCK_CRASH_ONLY}/;
     my @dirs = ($far ? "$top/far/spool" : "$top/near/spool", "$top/near/store", "$top/near/picture");
-    my $fresh = $verb eq 'drain' || $verb eq 'purge'; # the message comes back as another inode, or not at all
-    local $ENV{SPOOLCK_CRASH_COPIED} = $verb eq 'drain' ? 1 : 0;
-    delete $ENV{SPOOLCK_CRASH_COPIED} if $verb ne 'drain';
+    my $fresh = $opt{state};
+    my $judged = $verb eq 'purge' ? 'recover-purge' : $verb;
+    local $ENV{SPOOLCK_CRASH_COPIED} = 1;
+    delete $ENV{SPOOLCK_CRASH_COPIED} unless "$verb @{[ $fresh // '' ]}" =~ /drain/;
     my $begin = sub {
         remove_tree("$top/near/store", "$top/near/spool", "$top/far/spool");
         unlink "$top/near/picture";
-        return run("$top/log", $driver, 'setup', $_[0], @dirs) == 0;
+        run("$top/log", $driver, 'setup', $fresh // 'plain', @dirs) == 0 or die slurp("$top/log");
     };
     my ($states, $bad, %at, @prefix) = (0, '');
     my $same = sub { $_[0] };
-    $begin->($fresh ? 'moved' : 'plain') or die slurp("$top/log");
-    push @prefix, traced($_, \%at, @dirs) for $fresh ? () : @before;
+
+    # Names and numbers of a trace in which the entry was `entry`, for the one that there is now.
+    my $renamer = sub {
+        my ($entry) = @_;
+        my $now = entry_of($dirs[1]);
+        my ($plan) = glob "$dirs[1]/{entries,inflight}/$now*/plan";
+        my ($root) = slurp($plan // '') =~ /^(root .*)$/m;
+        return sub { return $_[0] =~ s/\Q$entry\E/$now/gr =~ s/^root \d+ \d+$/$root/mr };
+    };
+    my $verdict = sub {
+        my ($ops, $mask) = @_;
+        $states++;
+        unlink "$top/log";
+        return 1 if run("$top/log", $driver, 'check', @dirs, $judged, 0) == 0;
+        $wrong++;
+        $bad .= join('', "# $mask\n", map { substr($mask, $_, 1) ? '' : "#   not: $_ $ops->[$_]{do} " . join(' ', $ops->[$_]{name} // $ops->[$_]{file} // (), $ops->[$_]{call} // ()) . "\n" }
+            grep { $ops->[$_]{do} ne 'fsync' } 0 .. rindex $mask, '1') . slurp("$top/log") =~ s/^/#   /gmr if length $bad < 3000;
+        return 0;
+    };
+
+    $begin->();
+    push @prefix, traced($_, \%at, @dirs) for @{ $opt{before} // [] };
     my $entry = entry_of($dirs[1]);
     my $ops = traced($verb, \%at, @dirs);
+    my $operations = grep { $_->{do} ne 'fsync' } @$ops;
     # back to the beginning, with the same inodes
-    run("$top/log", $driver, 'check', @dirs, $verb eq 'purge' ? 'recover-purge' : $verb, 0) == 0
-        or die slurp("$top/log");
-    for my $mask (states($ops)) {
+    run("$top/log", $driver, 'check', @dirs, $judged, 0) == 0 or die slurp("$top/log") unless $fresh;
+
+    my @first = states($ops);
+    if ($opt{again}) {
+        my @ways = map { $first[ int($_ * $#first / ($opt{again} - 1)) ] } 0 .. $opt{again} - 1;
+        for my $way (@ways) {
+            my $left = sub { # what the first interruption left
+                $begin->();
+                my $now = entry_of($dirs[1]);
+                apply($ops, $way, $renamer->($entry), {});
+                return $now;
+            };
+            my $then = $left->();
+            my %at2;
+            my $ops2 = traced($verb, \%at2, @dirs);
+            for my $mask (states($ops2)) {
+                $left->();
+                apply($ops2, $mask, $renamer->($then), {});
+                $verdict->($ops2, $mask);
+                last if $wrong > 20;
+            }
+        }
+    }
+    for my $mask ($opt{again} ? () : @first) {
         my $rename = $same;
         if ($fresh) {
-            $begin->('moved') or die slurp("$top/log");
-            my $now = entry_of($dirs[1]);
-            my ($root) = slurp("$dirs[1]/entries/$now/plan") =~ /^(root .*)$/m;
-            $rename = sub { return $_[0] =~ s/\Q$entry\E/$now/gr =~ s/^root \d+ \d+$/$root/mr };
+            $begin->();
+            $rename = $renamer->($entry);
         }
         my %path;
         apply($_, '1' x @$_, $same, \%path) for @prefix;
         apply($ops, $mask, $rename, \%path);
-        $states++;
-        unlink "$top/log";
-        next if run("$top/log", $driver, 'check', @dirs,
-            $verb eq 'purge' ? 'recover-purge' : $verb, 0) == 0;
-        $wrong++;
-        $bad .= join('', "# $mask\n", map { substr($mask, $_, 1) ? '' : "#   not: $_ $ops->[$_]{do} " . join(' ', $ops->[$_]{name} // $ops->[$_]{file} // (), $ops->[$_]{call} // ()) . "\n" }
-            grep { $ops->[$_]{do} ne 'fsync' } 0 .. rindex $mask, '1') . slurp("$top/log") =~ s/^/#   /gmr if length $bad < 3000;
+        next if $verdict->($ops, $mask);
         last if $wrong > 20;
         if (!$fresh) { # the base is spoilt: begin anew
             %at = ();
             @prefix = ();
-            $begin->('plain') or die;
-            push @prefix, traced($_, \%at, @dirs) for @before;
+            $begin->();
+            push @prefix, traced($_, \%at, @dirs) for @{ $opt{before} // [] };
             $ops = traced($verb, \%at, @dirs);
             run("$top/log", $driver, 'check', @dirs, $verb, 0);
         }
     }
     $total += $states;
-    printf "%s %d - %s: %d states of %d operations\n%s", $bad ? 'not ok' : 'ok', ++$test, $name, $states,
-        scalar(grep { $_->{do} ne 'fsync' } @$ops), $bad;
+    printf "%s %d - %s: %d states of %d operations\n%s", $bad || !$states ? 'not ok' : 'ok', ++$test, $name, $states,
+        $operations, $bad;
 }
 
 $| = 1;
+my $copies = $two_fs && (POSIX::uname())[4] eq 'x86_64'; # numbers of calls in attribute()
 scenario('move', 0, 'move');
-scenario('restore', 0, 'restore', 'move');
-scenario('purge', 0, 'purge');
+scenario('restore', 0, 'restore', before => ['move']);
+scenario('purge', 0, 'purge', state => 'moved');
+scenario('recover of a half move, again', 0, 'recover', state => 'half-move', again => 8);
+scenario('recover of a half restore, again', 0, 'recover', state => 'half-restore', again => 8);
+scenario('recover by putting back, again', 0, 'recover', state => 'changed', again => 8);
 if ($two_fs) {
     scenario('move, lodge in the spool', 1, 'move');
-    scenario('restore, lodge in the spool', 1, 'restore', 'move');
-    scenario('purge, lodge in the spool', 1, 'purge');
-    scenario('drain', 1, 'drain') if (POSIX::uname())[4] eq 'x86_64';
+    scenario('restore, lodge in the spool', 1, 'restore', before => ['move']);
+    scenario('purge, lodge in the spool', 1, 'purge', state => 'moved');
+    scenario('recover of a half move, lodge in the spool, again', 1, 'recover', state => 'half-move', again => 8);
+}
+if ($copies) {
+    scenario('drain', 1, 'drain', state => 'moved');
+    scenario('restore of what was drained', 1, 'restore', state => 'drained');
 }
 print "1..$test\n# $total states, $wrong violations\n";
 exit($wrong ? 1 : 0);

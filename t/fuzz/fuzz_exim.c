@@ -115,7 +115,10 @@ static void show(struct input *in)
 		if (step == STEP_WANT)
 			give(in, &want);
 		else
-			must(inside(in, row.part, row.offset, row.length) && row.kind.len > 0);
+			must(inside(in, row.part, row.offset, row.length) && row.kind.len > 0 &&
+			     row.npersonal <= ROW_PERSONAL);
+		for (unsigned i = 0; step == STEP_ROW && i < row.npersonal; i++)
+			must(inside(in, row.part, row.personal[i].offset, row.personal[i].length));
 	}
 	memset(scratch, 0, fmt_exim.body_scratch);
 	for (n = 0; fmt_exim.body(scratch, &in->m, &run, &want) == STEP_ROW; n++)

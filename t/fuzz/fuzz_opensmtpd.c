@@ -129,8 +129,10 @@ static bool next_row(struct input *in, void *scratch, struct row *row)
 	}
 	if (step == STEP_DONE)
 		return false;
-	must(row->part == 0 && !row->has_target);
+	must(row->part == 0 && !row->has_target && row->npersonal <= ROW_PERSONAL);
 	inside(in, row->offset, row->length);
+	for (unsigned i = 0; i < row->npersonal; i++)
+		inside(in, row->personal[i].offset, row->personal[i].length);
 	return true;
 }
 

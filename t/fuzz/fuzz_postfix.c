@@ -195,6 +195,10 @@ static bool next_row(struct input *in, void *scratch, struct row *row)
 	must(row->part == 0);
 	must(inside(in, row->offset, row->length));
 	must(!row->has_target || row->target < in->size);
+	must(row->npersonal <= ROW_PERSONAL);
+	for (unsigned i = 0; i < row->npersonal; i++)
+		must(row->told && row->personal[i].kind < PERSONAL_KINDS &&
+		     inside(in, row->personal[i].offset, row->personal[i].length));
 	check_text(&row->kind);
 	check_text(&row->detail);
 	return true;

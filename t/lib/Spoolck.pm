@@ -61,8 +61,8 @@ sub private_mounts {
     exit 0;
 }
 
-# Run the program: spoolck([{ options }], @words). Options: program, env (hash), uid,
-# stdout (a path to write to, or '-' = closed), timeout, tick (called with the pid, again and
+# Run the program: spoolck([{ options }], @words). Options: program, env (hash), uid, host_config (use this
+# host's configuration, which is otherwise left out), stdout (a path to write to, or '-' = closed), timeout, tick (called with the pid, again and
 # again while it runs).
 # Returns { status, signal, out, err, hung, seconds, pid }; status is undef when it died.
 sub spoolck { return finish(start(@_)) }
@@ -98,6 +98,8 @@ sub finish {
 
 sub child {
     my ($opt, $dir, @words) = @_;
+    splice @words, 1, 0, '--config', '/dev/null' if -e '/etc/spoolck/spoolck.conf' && !$opt->{host_config}
+        && @words && $words[0] =~ /^[a-z]/ && !grep { /^--config/ } @words;
     POSIX::setpgid(0, 0);
     open STDIN, '<', '/dev/null';
     open STDERR, '>', "$dir/err";

@@ -94,7 +94,8 @@ if [ -n "${SPOOLCK_DEBCONF:-}" ]; then
     in_chroot debconf-set-selections /root/debconf
 fi
 in_chroot apt-get -q update
-if [ $# -gt 0 ]; then in_chroot apt-get -q -y --no-install-recommends install "$@"; fi
+if [ $# -gt 0 ]; then in_chroot apt-get -q -y --no-install-recommends \
+    -o Dpkg::Options::=--force-confold install "$@"; fi
 in_chroot apt-get clean
 
 rm -f "$dir/.spoolck-building"

@@ -617,6 +617,56 @@ static void purge(void)
 	}
 }
 
+/* What an entry takes on disk, on one file system and in a lodge; no room for it, room for one. */
+static void measure(void)
+{
+	for (int far = 0; far < 2; far++) {
+		uint64_t bytes = 0, gone = 1;
+		struct fix f;
+		char *big, *entry;
+		time_t then;
+
+		if (far && !have_ns) {
+			g_test_skip("needs root and a mount namespace");
+			return;
+		}
+		fix_up_at(&f, far ? "tmpfs" : NULL);
+		big = g_strnfill(256 << 10, 'x');
+		put(&f, "spool/deferred/4/" ID, big, 0700);
+		describe(&f);
+		g_free(f.before);
+		f.before = picture(f.spool);
+		q_store_room(f.store, 255 << 10);
+		g_assert_cmpint(q_move(f.store, &f.m, &entry, &f.err), ==, Q_REFUSED);
+		g_assert_true(g_str_has_prefix(f.err.text, "store-full: "));
+		g_assert_nonnull(strstr(f.err.text, "max-size"));
+		assert_spool_as_before(&f);
+		assert_no_leftover(&f);
+		g_assert_cmpuint(count_in(f.store_path, "entries"), ==, 0);
+
+		q_store_room(f.store, 300 << 10);
+		entry = move_ok(&f);
+		g_assert_cmpuint(f.store->room, <=, 44 << 10); /* counted down */
+		g_assert_cmpint(q_measure(f.store, entry, &bytes, &f.err), ==, 0);
+		g_assert_cmpuint(bytes, >=, 256 << 10);
+		g_assert_cmpuint(bytes, <, 400 << 10);
+		then = q_entry_time(entry);
+		g_assert_cmpint(then, >, time(NULL) - 1000);
+		g_assert_cmpint(then, <=, time(NULL));
+		g_assert_cmpint(q_purge(f.store, entry, f.root, &f.err), ==, Q_MOVED);
+		g_assert_cmpint(q_measure(f.store, entry, &gone, &f.err), ==, -ENOENT);
+		g_assert_cmpuint(gone, ==, 0);
+		free(entry);
+		g_free(big);
+		fix_down(&f, NULL);
+	}
+	g_assert_cmpint(q_entry_time("20010909-014640-postfix-4F2A1C0B9"), ==, 1000000000);
+	g_assert_cmpint(q_entry_time("20010909-014640"), ==, 0);
+	g_assert_cmpint(q_entry_time("200109-014640-x-y"), ==, 0);
+	g_assert_cmpint(q_entry_time("name"), ==, 0);
+	g_assert_cmpint(q_entry_time(""), ==, 0);
+}
+
 /* A bind mount: equal device numbers, yet rename says EXDEV. */
 static void bind_mount(void)
 {
@@ -1601,6 +1651,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/quarantine/drain-refused", drain_refused);
 	g_test_add_func("/quarantine/drain-bind-mount", drain_bind);
 	g_test_add_func("/quarantine/purge", purge);
+	g_test_add_func("/quarantine/measure", measure);
 	T("changed-content", changed_content);
 	T("swapped-file", swapped_file);
 	T("swapped-directory", swapped_directory);

@@ -5,6 +5,7 @@
 
 #include "beneath.h"
 #include "bounds.h"
+#include "mask.h"
 #include "scan.h"
 #include "seen.h"
 #include "wire.h"
@@ -357,6 +358,111 @@ static void test_beneath(void)
 	close(root);
 }
 
+/* --- Masking ---------------------------------------------------------------- */
+
+static char *mask_all(const char *text, unsigned how)
+{
+	struct mask_state state = { false };
+	size_t n = strlen(text);
+	g_autofree uint8_t *map = g_malloc(n + 1);
+	char *copy = g_strdup(text);
+
+	memset(map, (int)how, n);
+	mask_bytes(&state, (uint8_t *)copy, map, n);
+	return copy;
+}
+
+static void test_mask_bytes(void)
+{
+	static const struct {
+		const char *text, *masked;
+		unsigned how;
+	} cases[] = {
+		{ "Bob 12, <a@B.de>\r\n", "Aaa 11, <a@A.aa>\r\n", MASK_UNTOLD },
+		{ "Bob 12", "Bob 12", MASK_KEEP },
+		{ "x  612", "a  612", MASK_PERSONAL + PERSONAL_LETTERS },
+		{ "a\033$B!!$\n$B", "a\033aAaaa\n$A", MASK_PERSONAL + PERSONAL_TEXT },
+		{ "\037\213.a", "aaaa", MASK_PERSONAL + PERSONAL_OPAQUE },
+		{ "+2B=4d", "+1A=1a", MASK_PERSONAL + PERSONAL_TEXT },
+	};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+		g_autofree char *got = mask_all(cases[i].text, cases[i].how);
+
+		g_assert_cmpstr(got, ==, cases[i].masked);
+	}
+}
+
+/* Every character stays one of as many bytes, and is another. */
+static void test_mask_utf8(void)
+{
+	for (gunichar c = 0x80; c < 0x110000; c += c < 0x11000 ? 1 : 0x1001) {
+		char text[8] = "";
+		g_autofree char *got = NULL;
+
+		if (c >= 0xd800 && c < 0xe000)
+			continue;
+		g_unichar_to_utf8(c, text);
+		got = mask_all(text, MASK_UNTOLD);
+		g_assert_cmpuint(strlen(got), ==, strlen(text));
+		g_assert_true(g_utf8_validate(got, -1, NULL));
+		g_assert_cmpint(g_utf8_strlen(got, -1), ==, 1);
+	}
+}
+
+/* In order before, in order behind; different stay different. */
+static void test_mask_rank(void)
+{
+	const size_t count = 700;
+	char last[16] = "";
+
+	g_assert_cmpuint(mask_digits(26), ==, 1);
+	g_assert_cmpuint(mask_digits(27), ==, 2);
+	g_assert_cmpuint(mask_digits(677), ==, 3);
+	for (size_t i = 0; i < count; i++) {
+		char address[16] = "aaaaa@aaaa.aaa";
+
+		mask_rank((uint8_t *)address, strlen(address), i, mask_digits(count));
+		g_assert_cmpint(strcmp(last, address), <, 0);
+		g_assert_cmpstr(address + 3, ==, "aa@aaaa.aaa");
+		strcpy(last, address);
+	}
+	strcpy(last, "a@b");
+	mask_rank((uint8_t *)last, 3, 30, 2);
+	g_assert_cmpstr(last, ==, "a@b");
+	strcpy(last, "111");
+	mask_rank((uint8_t *)last, 3, 30, 2);
+	g_assert_cmpstr(last, ==, "111");
+}
+
+/* A row with what is personal in it; a kind that there is not is refused. */
+static void test_wire_personal(void)
+{
+	uint8_t buf[ANSWER_MAX];
+	struct wire w = { .buf = buf, .cap = sizeof buf };
+	struct row row = { .part = 1, .offset = 7, .length = 90 }, back;
+	struct answer a;
+	struct cur c;
+
+	row_personal(&row, 9, 3, PERSONAL_ADDRESS);
+	row_personal(&row, 20, 70, PERSONAL_TEXT);
+	g_assert_true(wire_put_row(&w, 0, &row));
+	c = cur_make(buf, w.len, 0);
+	g_assert_true(wire_next(&c, &a));
+	g_assert_true(wire_get_row(a.body, a.len, &back));
+	g_assert_true(back.told);
+	g_assert_cmpuint(back.npersonal, ==, 2);
+	g_assert_cmpuint(back.personal[1].offset, ==, 20);
+	g_assert_cmpuint(back.personal[1].length, ==, 70);
+	g_assert_cmpuint(back.personal[0].kind, ==, PERSONAL_ADDRESS);
+	buf[w.len - 1] = PERSONAL_KINDS;
+	g_assert_false(wire_get_row(a.body, a.len, &back));
+	row_personal(&row, 1, 1, PERSONAL_TEXT);
+	g_assert_true(row.told);
+	row_personal(&row, 1, 1, PERSONAL_TEXT); /* no room: nothing of it is told */
+	g_assert_false(row.told);
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -365,6 +471,10 @@ int main(int argc, char **argv)
 	g_test_add_func("/wire/flipped", test_wire_flipped);
 	g_test_add_func("/wire/full", test_wire_full);
 	g_test_add_func("/wire/want", test_wire_want);
+	g_test_add_func("/wire/personal", test_wire_personal);
+	g_test_add_func("/mask/bytes", test_mask_bytes);
+	g_test_add_func("/mask/utf8", test_mask_utf8);
+	g_test_add_func("/mask/rank", test_mask_rank);
 	g_test_add_func("/seen", test_seen);
 	g_test_add_func("/decide/policy", test_decide_policy);
 	g_test_add_func("/decide/refusals", test_decide_refusals);

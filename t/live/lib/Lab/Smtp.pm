@@ -20,7 +20,7 @@ sub new {
     }
     $s or die "no SMTP server on port $port: $!\n";
     binmode $s;
-    $s->sockopt(SO_RCVTIMEO, pack "q2", 20, 0);    # a silent server must not hang the lab
+    $s->sockopt(SO_RCVTIMEO, pack "q2", 60, 0);    # a silent server must not hang the lab
     my $self = bless { s => $s, port => $port }, $class;
     $self->expect('220');
     $self->command('EHLO client.test');

@@ -1,0 +1,223 @@
+/* spools.c - which spools a run is about, and what the configuration says of them */
+#include "config.h"
+
+#include "spools.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* --- Mount points --------------------------------------------------------------- */
+
+/* Something is mounted at `path`. Kernels before 5.8 do not say; there another device than the one above has to do. */
+static bool is_mount_point(const char *path)
+{
+	g_autofree char *above = g_strconcat(path, "/..", NULL);
+	struct statx sx;
+	struct stat here, up;
+
+	if (statx(AT_FDCWD, path, 0, STATX_TYPE, &sx) < 0)
+		return false;
+	if (sx.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT)
+		return (sx.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
+	return stat(path, &here) == 0 && stat(above, &up) == 0 && here.st_dev != up.st_dev;
+}
+
+/* The directory that has to be a mount point for this spool to be there; NULL = none has. */
+static const char *mount_point(const struct spool_settings *s)
+{
+	if (s->mounted == NULL || strcmp(s->mounted, "no") == 0)
+		return NULL;
+	return strcmp(s->mounted, "yes") == 0 ? s->path : s->mounted;
+}
+
+/* Has it to be mounted, and is not? Then with a sentence (g_free). */
+static bool is_unmounted(const struct spool_settings *s, char **error_r)
+{
+	const char *point = s != NULL ? mount_point(s) : NULL;
+
+	if (point == NULL || is_mount_point(point))
+		return false;
+	if (error_r != NULL)
+		*error_r = g_strdup_printf("%s is not mounted", point);
+	return true;
+}
+
+/* --- Sections ---------------------------------------------------------------------- */
+
+static const struct spool_settings *by_name(const struct settings *settings, const char *word)
+{
+	for (guint i = 0; i < settings->spools->len; i++) {
+		const struct spool_settings *s = settings->spools->pdata[i];
+
+		if (strcmp(s->name, word) == 0)
+			return s;
+	}
+	return NULL;
+}
+
+bool spools_is_away(const struct settings *settings, const char *name)
+{
+	return is_unmounted(by_name(settings, name), NULL);
+}
+
+/* By its path as it was named or as it really is. The paths of sections are only compared: another one may lie on
+ * a mount that hangs. */
+static const struct spool_settings *by_directory(const struct settings *settings, const char *path)
+{
+	char *real = realpath(path, NULL);
+	const struct spool_settings *found = NULL;
+
+	for (guint i = 0; i < settings->spools->len && found == NULL; i++) {
+		const struct spool_settings *s = settings->spools->pdata[i];
+		g_autofree char *plain = g_canonicalize_filename(s->path, "/");
+
+		if (strcmp(plain, path) == 0 || g_strcmp0(plain, real) == 0)
+			found = s;
+	}
+	free(real);
+	return found;
+}
+
+/* The lists of the spool and of all spools in one, or only what the command line says. */
+static char **excluded(const struct settings *settings, const struct spool_settings *s)
+{
+	GPtrArray *all = g_ptr_array_new();
+
+	for (char **p = settings->exclude; p != NULL && *p != NULL; p++)
+		g_ptr_array_add(all, g_strdup(*p));
+	for (char **p = s != NULL && !settings->exclude_given ? s->exclude : NULL;
+	     p != NULL && *p != NULL; p++)
+		g_ptr_array_add(all, g_strdup(*p));
+	g_ptr_array_add(all, NULL);
+	return (char **)g_ptr_array_free(all, FALSE);
+}
+
+static void apply(const struct settings *settings, const struct spool_settings *s,
+		  struct spool *spool)
+{
+	spool->exclude = excluded(settings, s);
+	if (s == NULL)
+		return;
+	if (s->exclusive)
+		spool->network = false;
+	if (s->version != NULL)
+		spool_set_version(spool, s->version);
+}
+
+void spools_apply(const struct settings *settings, struct spool *spool)
+{
+	apply(settings, by_directory(settings, spool->path), spool);
+}
+
+static struct spool *open_section(const struct settings *settings, const struct spool_settings *s,
+				  char **error_r)
+{
+	g_autofree char *typed = s->format != NULL ? g_strconcat(s->format, ":", s->path, NULL)
+						   : g_strdup(s->path);
+	struct spool *spool = spool_open(typed, error_r);
+
+	if (spool != NULL)
+		apply(settings, s, spool);
+	return spool;
+}
+
+struct spool *spools_open_one(const struct settings *settings, const char *word, char **error_r)
+{
+	const struct spool_settings *named = by_name(settings, word), *s = named;
+	g_autofree char *cwd = g_get_current_dir();
+	g_autofree char *path = g_canonicalize_filename(word, cwd);
+	struct spool *spool;
+
+	if (s == NULL)
+		s = by_directory(settings, path);
+	if (is_unmounted(s, error_r))
+		return NULL;
+	if (named != NULL)
+		return open_section(settings, named, error_r);
+	spool = spool_open(word, error_r);
+	if (spool == NULL)
+		return NULL;
+	s = by_directory(settings, spool->path); /* now also of TYPE and TYPE:PATH */
+	apply(settings, s, spool);
+	if (is_unmounted(s, error_r))
+		g_clear_pointer(&spool, spool_close);
+	return spool;
+}
+
+/* --- All of them --------------------------------------------------------------------- */
+
+static bool is_among(const GPtrArray *spools, const char *path)
+{
+	struct stat a, b;
+
+	for (guint i = 0; i < spools->len; i++)
+		if (fstat(((const struct spool *)spools->pdata[i])->root, &a) == 0 &&
+		    stat(path, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino)
+			return true;
+	return false;
+}
+
+static void add(GPtrArray *spools, const char *word, struct spool *spool, char *error,
+		spools_told *told, void *arg)
+{
+	if (spool != NULL)
+		g_ptr_array_add(spools, spool);
+	else
+		told(arg, word, error);
+	g_free(error);
+}
+
+/* Is it the directory of a section that is not mounted now? What lies beneath is not its spool. */
+static bool is_away(const struct settings *settings, const char *path)
+{
+	return is_unmounted(by_directory(settings, path), NULL);
+}
+
+static void add_all(const struct settings *settings, GPtrArray *spools, spools_told *told,
+		    void *arg, unsigned *away_r)
+{
+	g_auto(GStrv) host = settings->discover ? spool_host() : NULL;
+
+	for (guint i = 0; i < settings->spools->len; i++) {
+		const struct spool_settings *s = settings->spools->pdata[i];
+		char *error = NULL;
+		struct spool *spool;
+
+		if (is_unmounted(s, NULL)) {
+			(*away_r)++;
+			continue;
+		}
+		spool = open_section(settings, s, &error);
+		add(spools, s->name, spool, error, told, arg);
+	}
+	for (char **path = host; path != NULL && *path != NULL; path++) {
+		char *error = NULL;
+		struct spool *spool;
+
+		if (is_among(spools, *path) || is_away(settings, *path))
+			continue;
+		spool = spools_open_one(settings, *path, &error);
+		add(spools, *path, spool, error, told, arg);
+	}
+}
+
+GPtrArray *spools_open(const struct settings *settings, char **words, spools_told *told, void *arg,
+		       unsigned *away_r)
+{
+	GPtrArray *spools = g_ptr_array_new_with_free_func((GDestroyNotify)spool_close);
+
+	*away_r = 0;
+	if (*words == NULL)
+		add_all(settings, spools, told, arg, away_r);
+	for (; *words != NULL; words++) {
+		char *error = NULL;
+		struct spool *spool = spools_open_one(settings, *words, &error);
+
+		add(spools, *words, spool, error, told, arg);
+	}
+	return spools;
+}
