@@ -21,6 +21,7 @@
 #define EX_OLD_ID 16u       /* tttttt-pppppp-ss, up to 4.96 and read by all later ones */
 #define EX_NEW_ID 23u       /* tttttt-ppppppppppp-ssss, from 4.97 */
 #define EX_LINE_SURE 16383u /* a line of the fixed part that every Exim reads in one piece */
+#define EX_DSN_FLAGS 31      /* the bits of them that releases up to 4.99 know */
 #define EX_LINE_MAX 65535u  /* options and recipients: big_buffer may double twice (4.94.2) */
 #define EX_RECIPIENTS 16384 /* the reader's limit from 4.88 on; reception has another one */
 #define EX_ALLOCATION INT64_C(1073741822) /* more than this Exim does not allocate: it dies */
@@ -31,8 +32,10 @@
 #define EX_BLOCK 512u       /* what a disk loses at once */
 #define EX_MATCH_BUDGET (4u << 20) /* bytes compared to tell who has the message already */
 #define EX_COMPLETION 7200  /* seconds after which a -D without -H is not being received any more */
+#define EX_LEFTOVER 86400   /* seconds after which what lives for an instant was left behind */
+#define EX_KEEP 345600      /* keep_malformed, unless the configuration says otherwise: 4 days */
 
-enum ex_place { EX_INPUT, EX_FROZEN, EX_MSGLOG, EX_FROZEN_LOG, EX_PLACES };
+enum ex_place { EX_INPUT, EX_FROZEN, EX_MSGLOG, EX_FROZEN_LOG, EX_SCAN, EX_PLACES };
 enum ex_role { EX_HEAD, EX_DATA, EX_JOURNAL, EX_LOG, EX_ROLES };
 
 /* --- The reading engine --------------------------------------------------- */
@@ -127,7 +130,7 @@ int ex_pop(struct cur *c);
 /* The unread bytes of `c`, as many as fit. */
 void ex_say(struct text *t, struct cur c);
 
-enum ex_shape { EX_BARE, EX_TEXT, EX_NUMBER, EX_DEBUGLOG, EX_FROZEN_TIME, EX_ESCAPED };
+enum ex_shape { EX_BARE, EX_TEXT, EX_ADDRESS, EX_NUMBER, EX_DEBUGLOG, EX_FROZEN_TIME, EX_ESCAPED };
 
 struct ex_option {
 	const char *name;

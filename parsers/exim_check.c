@@ -7,7 +7,8 @@
  * what follows the first thing that Exim's reader refuses in -H is read only to
  * tell the postmaster whose mail it is. Exim never looks into -D: what can be
  * known of it (that it is there, its first line, the number of its lines and
- * zero bytes, which -H holds) is known here or nowhere.
+ * zero bytes, which -H holds) is known here or nowhere. Either of -D and -J may
+ * come without -H, when somebody looks at one file.
  */
 #include "exim.h"
 
@@ -86,6 +87,8 @@ static void check_status(const struct ex_work *x)
 
 		if (p == NULL)
 			continue;
+		if (p->nlink > 1)
+			ex_note(x, F_EXIM_LINKS, role, 0, 0);
 		if (s->owner != UINT32_MAX && p->uid != s->owner) {
 			f = ex_note(x, F_EXIM_OWNER, role, 0, 0);
 			text_str(&f->field, "owner");
@@ -385,6 +388,8 @@ static enum step first_line(const struct ex_work *x, struct want *w)
 	struct cur c, line;
 
 	k->phase = PH_DONE;
+	if (p == NULL && part_of(x, EX_HEAD) == NULL)
+		return STEP_DONE; /* a journal that is looked at on its own */
 	if (p == NULL) {
 		f = ex_note(x, F_EXIM_DATA_MISSING, EX_HEAD, 0, 0);
 		text_bytes(&f->expected, (const uint8_t *)x->m->id, x->m->id_len);
@@ -573,13 +578,33 @@ static void judge_body(const struct ex_work *x)
 	}
 }
 
+/* What Exim's reader refuses is deleted when it is older than keep_malformed: by the time of
+ * arrival when that could be read with the rest of the envelope, else by the id. */
+static void set_deadlines(const struct ex_work *x)
+{
+	const struct site *s = &x->m->site;
+	int64_t arrival = x->r->arrival;
+
+	if (!x->k->envelope_good && !ex_id_time(x->m->id, x->m->id_len, &arrival))
+		return;
+	for (unsigned i = 0; i < x->r->count && i < REPORT_MAX; i++) {
+		struct finding *f = &x->r->findings[i];
+
+		if (f->impact == IMPACT_SERVER_DELETES && f->id != F_EXIM_RECIPIENT_NONE &&
+		    f->id != F_EXIM_TIME_ID && arrival < INT64_MAX - UINT32_MAX)
+			f->deadline = arrival + (s->keep > 0 ? s->keep : EX_KEEP);
+	}
+}
+
 static void start(const struct ex_work *x)
 {
 	x->k->held = x->m->place == EX_FROZEN;
 	x->k->first_block = UINT64_MAX;
 	check_status(x);
-	read_head(x);
+	if (part_of(x, EX_HEAD) != NULL)
+		read_head(x);
 	read_journal(x);
+	set_deadlines(x);
 	count_recipients(x);
 	x->k->phase = PH_DATA;
 }

@@ -410,6 +410,8 @@ enum step ex_decode(void *scratch, const struct message *m, struct row *row, str
 	const struct ex_work x = { NULL, m, NULL };
 	enum step step = STEP_DONE;
 
+	if (s->phase == SHOW_HEAD && m->parts[EX_HEAD].mode == 0)
+		s->phase = SHOW_JOURNAL;
 	if (s->phase == SHOW_HEAD)
 		step = head_row(s, &x, row);
 	if (step == STEP_DONE && s->phase == SHOW_JOURNAL)

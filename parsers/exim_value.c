@@ -157,6 +157,30 @@ static bool open_escape(struct cur value)
 	return n % 2 == 1;
 }
 
+/* "[ADDRESS]:PORT", or as releases before 4.20 wrote it: "ADDRESS.PORT". */
+static bool address_ok(struct cur value)
+{
+	struct cur all = value;
+	int64_t port;
+	int ch;
+
+	if (cur_peek(&value) == '[') {
+		struct cur host;
+
+		cur_skip(&value, 1);
+		host = ex_until(&value, ']');
+		return cur_left(&host) > 0 && cur_u8(&value) == ':' &&
+		       ex_all_digits(value, &port) && port <= UINT16_MAX;
+	}
+	do
+		ch = ex_pop(&value);
+	while (ex_digit(ch));
+	if (ch != '.' || cur_left(&value) == 0)
+		return false;
+	cur_skip(&all, cur_left(&value) + 1);
+	return ex_all_digits(all, &port) && port <= UINT16_MAX;
+}
+
 static void option_value(const struct ex_work *x, const struct ex_item *it, const struct ex_words *w)
 {
 	struct cur value = w->value;
@@ -165,7 +189,18 @@ static void option_value(const struct ex_work *x, const struct ex_item *it, cons
 
 	switch (ex_options[w->known].shape) {
 	case EX_BARE:
+		if (w->has_value) {
+			f = option(x, F_EXIM_OPTION_IGNORED, it, w);
+			text_str(&f->expected, "the name alone");
+		}
 		return;
+	case EX_ADDRESS:
+		if (w->has_value && cur_left(&value) > 0 && !address_ok(value)) {
+			f = option(x, F_EXIM_OPTION_ADDRESS, it, w);
+			text_str(&f->expected, "[address]:port");
+			return;
+		}
+		break;
 	case EX_DEBUGLOG:
 		if (w->has_value && cur_left(&value) == 0) {
 			f = option(x, F_EXIM_OPTION_SHORT, it, w);
@@ -407,9 +442,16 @@ static void recipient_line(const struct ex_work *x, const struct ex_item *it)
 		f->severity = SEV_CORRUPT;
 		f->impact = k->held ? IMPACT_NONE : IMPACT_DAMAGED_DELIVERY;
 		say_number(f, "", index, it->line);
-	} else if (ex_all_digits(r.address, &ignored)) {
+	} else if (ex_all_digits(r.address, &ignored) ||
+		   cur_find(&r.address, '@') == cur_left(&r.address)) {
 		f = ex_note(x, F_EXIM_RECIPIENT_ADDRESS, EX_HEAD, it->off, it->len);
 		say_number(f, "", index, it->line);
+	}
+	if (r.form == EX_DSN && (r.dsn < 0 || r.dsn > EX_DSN_FLAGS)) {
+		f = ex_note(x, F_EXIM_RECIPIENT_DSN, EX_HEAD, it->off, it->len);
+		say_number(f, ", DSN flags", index, it->line);
+		text_str(&f->expected, "0 to ");
+		text_u64(&f->expected, EX_DSN_FLAGS);
 	}
 	if (r.parent >= k->count || r.parent < -1 ||
 	    (r.parent == index && r.form >= EX_ERRORS)) {
@@ -491,7 +533,9 @@ static void header_line(const struct ex_work *x, const struct ex_item *it)
 
 bool ex_value(const struct ex_work *x, const struct ex_item *it)
 {
-	bool fixed = it->kind < EX_OPTION || (it->kind > EX_ACL && it->kind < EX_RECIPIENT);
+	/* Up to 4.94.1 a recipient's line was cut, and its rest read as further lines (CVE-2020-28026). */
+	bool cut = it->kind == EX_RECIPIENT && before(x, VERSION(4, 94, 2));
+	bool fixed = cut || it->kind < EX_OPTION || (it->kind > EX_ACL && it->kind < EX_RECIPIENT);
 
 	if (it->nul) /* the reader goes on with what is before it */
 		ex_note_as(x, F_EXIM_NUL, EX_HEAD, it->nul_at, 1, SEV_CORRUPT,

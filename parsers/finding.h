@@ -104,6 +104,8 @@ struct finding {
 	uint8_t part;        /* index into the message's parts */
 	uint64_t offset;     /* in that part */
 	uint64_t length;     /* bytes concerned, 0 = a place between bytes */
+	int64_t deadline;    /* seconds since 1970 when the server deletes the message for it; 0 = not
+	                      * known, or as soon as it meets it */
 	struct text field;   /* "size record, field 2 (data offset)" */
 	struct text expected;
 	struct text found;

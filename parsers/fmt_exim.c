@@ -29,7 +29,8 @@
  * hdr.ID), -D never written again, -J only appended to. Whoever works on a
  * message holds a write lock on the first line of -D.
  *
- * Not covered: named queues (QUEUE/input), because places have fixed names.
+ * A named queue (-qG, queue = NAME in an ACL) is a directory NAME beside input/ with an
+ * input/ and a msglog/ of its own: a spool in the spool.
  */
 #include "exim.h"
 
@@ -37,7 +38,8 @@
 
 #define TO(place) (1u << (place))
 
-/* Finput and Fmsglog hold what `move_frozen_messages` takes off the queue. */
+/* Finput and Fmsglog hold what `move_frozen_messages` takes off the queue; scan/ID/ what
+ * is unpacked of a message that is being received. */
 static const struct place places[EX_PLACES] = {
 	[EX_INPUT] = { .name = "input", .kind = PLACE_QUEUE, .lock = MOVE_LOCKED,
 		       .next = TO(EX_FROZEN), .depth_max = 1, .hash_dir_one = true },
@@ -46,12 +48,13 @@ static const struct place places[EX_PLACES] = {
 	[EX_MSGLOG] = { .name = "msglog", .kind = PLACE_LOG, .depth_max = 1, .hash_dir_one = true },
 	[EX_FROZEN_LOG] = { .name = "Fmsglog", .kind = PLACE_LOG, .depth_max = 1,
 			    .hash_dir_one = true },
+	[EX_SCAN] = { .name = "scan", .kind = PLACE_LOG, .depth_max = 1 },
 };
 
 static const struct role roles[EX_ROLES] = {
 	[EX_HEAD] = { .name = "envelope", .checked = true, .whole = true },
-	[EX_DATA] = { .name = "text", .checked = true },
-	[EX_JOURNAL] = { .name = "journal", .checked = true, .whole = true },
+	[EX_DATA] = { .name = "text", .checked = true, .alone = true },
+	[EX_JOURNAL] = { .name = "journal", .checked = true, .whole = true, .alone = true },
 	[EX_LOG] = { .name = "message log" },
 };
 
@@ -109,6 +112,11 @@ static struct name id_of(unsigned place, const char *path)
 		start--;
 	n.id = path + start;
 	n.id_len = len - start;
+	if (place == EX_SCAN) {
+		if (start > 1 && id_ok(path, start - 1))
+			n.kind = NAME_TRANSIENT;
+		return n;
+	}
 	if (place >= EX_PLACES || (start != 0 && (start != 2 || !is_id_char(path[0]))))
 		return n;
 	if (places[place].kind == PLACE_LOG) {
@@ -190,6 +198,16 @@ static unsigned bid(const char *const *names, size_t count)
 	return (seen & 1) != 0 && bits >= 18 ? bits : 0;
 }
 
+/* Any directory that has an input/ can be a named queue. */
+static bool inner(const char *name, const char *const *names, size_t count)
+{
+	(void)name;
+	for (size_t i = 0; i < count; i++)
+		if (strlen(names[i]) == 5 && memcmp(names[i], "input", 5) == 0)
+			return true;
+	return false;
+}
+
 /* --- Locks, and what is still being written ---------------------------------- */
 
 /* The first line of -D, with its line end. */
@@ -225,6 +243,19 @@ static void orphan(unsigned place, unsigned role, const struct part *p, const st
 	}
 }
 
+/* hdr.*, -K and the files of content scanning live as long as one process of Exim. */
+static void leftover(unsigned place, const struct part *p, const struct site *s, struct report *r)
+{
+	struct finding *f;
+
+	(void)place;
+	if (p->mtime > s->now - EX_LEFTOVER || (p->mode & 0170000) != 0100000)
+		return;
+	f = report_add(r, F_EXIM_LEFTOVER, EX_HEAD, 0, 0);
+	text_u64(&f->found, p->size);
+	text_str(&f->found, " bytes");
+}
+
 static void cross(const struct sighting *a, const struct sighting *b, struct report *r)
 {
 	struct finding *f;
@@ -240,6 +271,13 @@ static void cross(const struct sighting *a, const struct sighting *b, struct rep
 
 static const char *const default_roots[] = { "/var/spool/exim4", "/var/spool/exim", NULL };
 static const char *const version_command[] = { "exim", "-be", "$version_number", NULL };
+static const char *const root_command[] = { "exim", "-bP", "spool_directory", NULL };
+static const char *const keep_command[] = { "exim", "-bP", "keep_malformed", NULL };
+static const struct source sources[] = {
+	{ .command = root_command, .before = "spool_directory = " },
+	{ .before = NULL },
+};
+static const struct source keep_source = { .command = keep_command, .before = "keep_malformed = " };
 
 const struct format fmt_exim = {
 	.name = "exim",
@@ -256,11 +294,14 @@ const struct format fmt_exim = {
 	 * queues that are named to it. */
 	.hidden = "spoolck",
 	.default_roots = default_roots,
+	.sources = sources,
 	.version_command = version_command,
+	.keep_source = &keep_source,
 	.stop_command = "systemctl stop exim4",
 	.start_command = "systemctl start exim4",
 	.wake_command = "exim -qf",
 	.bid = bid,
+	.inner = inner,
 	.id_of = id_of,
 	.path_of = path_of,
 	.in_flight = in_flight,
@@ -268,6 +309,7 @@ const struct format fmt_exim = {
 	.check = ex_check,
 	.cross = cross,
 	.orphan = orphan,
+	.leftover = leftover,
 	.decode_scratch = sizeof(struct ex_show),
 	.decode = ex_decode,
 	.body_scratch = sizeof(struct ex_show),

@@ -282,7 +282,6 @@ const struct format fmt_opensmtpd = {
 	.loose_place = OS_QUEUE,
 	/* smtpd checks six directories by name and looks at no other. */
 	.hidden = "spoolck",
-	.inode_in_name = false,
 	.chrooted = "smtpd",
 	.default_roots = default_roots,
 	.stop_command = "systemctl stop opensmtpd",

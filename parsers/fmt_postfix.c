@@ -2,7 +2,7 @@
  * fmt_postfix.c - the queue of Postfix: layout, grammar, places and names
  *
  * Written from the sources of Postfix 2.2 to 3.12-20260821; tried on files of
- * 3.7.11. A queue file that cleanup wrote:
+ * 3.7.11 and 3.10.13. A queue file that cleanup wrote:
  *
  *	offset 0                            the size record, "%15ld %15ld ..."
  *	+--------------------------------+    1 data size     bytes between M and X
@@ -221,6 +221,14 @@ bool pf_short_inode(const char *id, size_t id_len, uint64_t *inode_r)
 	return true;
 }
 
+/* Long ids name one, too, but nobody compares it, except `postsuper -S` by hand. */
+static bool inode_in_name(const char *id, size_t id_len)
+{
+	uint64_t ignored;
+
+	return pf_short_inode(id, id_len, &ignored);
+}
+
 /* USEC.PID, which cleanup and postdrop use until they know the inode; ID#FIX,
  * which `postsuper -s` uses while it renames. */
 static bool is_transient(const char *name, size_t len)
@@ -342,17 +350,33 @@ static void cross(const struct sighting *a, const struct sighting *b, struct rep
 	text_str(&f->found, b->path);
 }
 
+/* Whatever the settings are, Postfix opens a file only at the depth that they give. */
+static void mixed(unsigned place, struct report *r)
+{
+	if (place <= PF_HOLD)
+		report_add(r, F_POSTFIX_HASH_MIXED, PF_MESSAGE, 0, 0);
+}
+
 /* --- The format -------------------------------------------------------------- */
 
 static const char *const default_roots[] = { "/var/spool/postfix", NULL };
 static const char *const version_command[] = { "postconf", "-h", "mail_version", NULL };
+/* Of all instances; it answers nothing where no network interface is up. */
+static const char *const roots_command[] = { "postmulti", "-x", "postconf", "-h", "queue_directory",
+					     NULL };
+static const char *const root_command[] = { "postconf", "-h", "queue_directory", NULL };
+static const struct source sources[] = {
+	{ .command = roots_command, .before = "" },
+	{ .command = root_command, .before = "" },
+	{ .before = NULL },
+};
 static const char *const limit_command[] = { "postconf", "-h", "line_length_limit", NULL };
 
 const struct format fmt_postfix = {
 	.name = "postfix",
 	.server = "Postfix",
-	.tested = "3.7",
-	.tested_version = VERSION(3, 7, 0),
+	.tested = "3.10",
+	.tested_version = VERSION(3, 10, 0),
 	.places = pf_places,
 	.nplaces = PF_PLACES,
 	.start_order = start_order,
@@ -362,9 +386,9 @@ const struct format fmt_postfix = {
 	/* No daemon, postsuper or `postfix check` looks at directories of the
 	 * queue whose names it does not know. */
 	.hidden = "spoolck",
-	.inode_in_name = true,
 	.pid_file = "pid/master.pid",
 	.default_roots = default_roots,
+	.sources = sources,
 	.version_command = version_command,
 	.limit_command = limit_command,
 	.stop_command = "systemctl stop postfix",
@@ -373,10 +397,12 @@ const struct format fmt_postfix = {
 	.bid = bid,
 	.id_of = id_of,
 	.path_of = path_of,
+	.inode_in_name = inode_in_name,
 	.in_flight = in_flight,
 	.check_scratch = sizeof(struct pf_check),
 	.check = pf_check,
 	.cross = cross,
+	.mixed = mixed,
 	.decode_scratch = sizeof(struct pf_show),
 	.decode = pf_decode,
 	.body_scratch = sizeof(struct pf_show),

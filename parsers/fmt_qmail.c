@@ -255,7 +255,6 @@ const struct format fmt_qmail = {
 	.loose_place = QM_INFO,
 	/* qmail's programs open what they know by name, and list only these places. */
 	.hidden = "spoolck",
-	.inode_in_name = true,
 	.one_id = true,
 	.many_owners = true,
 	.pid_file = "lock/sendmutex",
@@ -266,6 +265,7 @@ const struct format fmt_qmail = {
 	.bid = bid,
 	.id_of = id_of,
 	.path_at = path_at,
+	.inode_in_name = id_ok,
 	.in_flight = in_flight,
 	.check_scratch = sizeof(struct qm_check),
 	.check = qm_check,

@@ -52,6 +52,7 @@ struct role {
 	const char *name;     /* "message", "defer log" */
 	bool checked;         /* given to check(); the others only move along */
 	bool whole;           /* check() gets all of it at once, up to WHOLE_MAX; else a window */
+	bool alone;           /* check() and decode() take it without the anchor, too (explain) */
 	bool shared;          /* other messages have it, too: check() gets its facts and no bytes,
 	                       * and it stays when one of them leaves */
 };
@@ -94,6 +95,7 @@ struct site {
 	uint16_t split_places;  /* bit per place that has such directories */
 	uint32_t version;       /* major << 16 | minor << 8 | patch, 0 unknown */
 	uint64_t record_limit;  /* the server's limit for a line or record, 0 unknown */
+	uint32_t keep;          /* seconds for which the server keeps what it cannot read, 0 unknown */
 };
 
 /* One part as the reader found it. The window moves for stream parts. */
@@ -188,6 +190,15 @@ struct run {
 	bool newline;
 };
 
+/* Where the installation says something of itself: a line that a command prints, or that
+ * a file holds. Neither starts a daemon; both are read up to a bound. */
+struct source {
+	const char *file;             /* absolute; NULL: */
+	const char *const *command;   /* argv; NULL ends. A source with neither ends a table */
+	const char *before;           /* what stands before the value; '*' = any text, "" = nothing */
+	const char *below;            /* of a path: where the spool lies below it; NULL = there */
+};
+
 /* The same id seen twice with different inodes, for cross(). */
 struct sighting {
 	unsigned place;
@@ -211,7 +222,6 @@ struct format {
 	unsigned loose_place;   /* where a file that is explained on its own is taken to lie */
 	struct lock lock;       /* for places with MOVE_LOCKED */
 	const char *hidden;     /* directory below the root where the server never looks, for the lodge */
-	bool inode_in_name;     /* a restored copy has to be the same inode */
 	/* Files of one id in several places are one message; the place that is listed first has the
 	 * anchor, path_at() tells where in a place it belongs, and what lies elsewhere is a
 	 * message of its own. Of no use together with cross(). */
@@ -222,14 +232,21 @@ struct format {
 	const char *pid_file;   /* below the root; its lock or its pid tells whether the server runs */
 	const char *chrooted;   /* or: the name of a process whose root directory is the spool */
 	const char *const *default_roots;   /* where this server's spool usually is; NULL ends */
+	const struct source *sources;       /* what else tells where: each value is a path, of which
+	                                     * the last name may hold wildcards of glob(7) */
 	const char *const *version_command; /* argv that prints the version; NULL ends */
 	const char *const *limit_command;   /* argv that prints record_limit */
+	const struct source *keep_source;   /* site.keep as a time such as 4d or 1w12h */
 	const char *stop_command, *start_command; /* what the administrator types */
 	const char *wake_command; /* makes the server look at a restored message */
 
 	/* How surely a directory that holds these names is this server's spool:
 	 * bits of evidence, 0 = no. */
 	unsigned (*bid)(const char *const *names, size_t count);
+
+	/* Is the directory `name` of the root, which holds these names, a spool of its own (a named
+	 * queue)? It has the same places. NULL: none is. */
+	bool (*inner)(const char *name, const char *const *names, size_t count);
 
 	/* What the file name `path` (below place `place`, with its hash
 	 * directories) is. A name alone may be given, too: that of a file on its own. */
@@ -243,6 +260,10 @@ struct format {
 	/* The same for a format that has to know the site for it. It has no path_of(). */
 	size_t (*path_at)(const struct site *s, unsigned place, unsigned role, const char *id,
 			  size_t id_len, char *buf, size_t cap);
+
+	/* Does this id name the inode of its file, so that a restored copy would have to be the same inode?
+	 * NULL: none does. */
+	bool (*inode_in_name)(const char *id, size_t id_len);
 
 	/* From mode, age and type alone: is the server still writing it? */
 	bool (*in_flight)(unsigned place, const struct part *p, const struct site *s);
@@ -258,6 +279,15 @@ struct format {
 	 * mean nothing. */
 	void (*orphan)(unsigned place, unsigned role, const struct part *p, const struct site *s,
 		       struct report *r);
+
+	/* A file that should exist for an instant only (NAME_TRANSIENT): a finding, or nothing.
+	 * NULL: they mean nothing. */
+	void (*leftover)(unsigned place, const struct part *p, const struct site *s,
+			 struct report *r);
+
+	/* Messages of `place` lie at more than one depth of hash directories: a finding, or nothing.
+	 * NULL: they may. */
+	void (*mixed)(unsigned place, struct report *r);
 
 	/* The message `name` is the only file of its directory: a finding, or nothing. NULL: that
 	 * means nothing. */

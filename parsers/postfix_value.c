@@ -343,6 +343,11 @@ void pf_mark(const struct pf_work *x, const struct pf_record *rec)
 	pf_say_record(f, rec);
 }
 
+static bool has_line_end(const struct cur *data)
+{
+	return cur_find(data, '\n') < cur_left(data) || cur_find(data, '\r') < cur_left(data);
+}
+
 /* One record of an envelope that may stand there. False at the segment's end. */
 bool pf_value(const struct pf_work *x, const struct pf_record *rec, enum pf_segment segment)
 {
@@ -352,6 +357,8 @@ bool pf_value(const struct pf_work *x, const struct pf_record *rec, enum pf_segm
 	if (rec->len > 0 && rec->type != 'K' && rec->type != 'C' &&
 	    rec->string < cur_left(&rec->data))
 		pf_note(x, F_POSTFIX_ENVELOPE_NUL, rec->off, rec->header + rec->len);
+	else if (rec->len > 0 && rec->type != 'K' && rec->type != 'C' && has_line_end(&rec->data))
+		pf_note(x, F_POSTFIX_ENVELOPE_LINE_END, rec->off, rec->header + rec->len);
 	/* showq gives up at a recipient before the sender; cleanup at every kind
 	 * of record that belongs to recipients. */
 	if (k->senders == 0 && !k->rcpt_first &&

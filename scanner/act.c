@@ -21,33 +21,17 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-/* Does this id carry the number of the inode of one of its files? Servers write it in decimal (qmail) or in hex of either
- * case (Postfix, Courier); the long ids of Postfix, whose server does not compare them, in neither. */
-static bool inode_in_name(const struct spool *spool, const struct outcome *o, uint64_t ino)
-{
-	g_autofree char *decimal = g_strdup_printf("%" PRIu64, ino);
-	g_autofree char *upper = g_strdup_printf("%" PRIX64, ino);
-	g_autofree char *lower = g_strdup_printf("%" PRIx64, ino);
-
-	return spool->format->inode_in_name &&
-	       (strstr(o->path, decimal) != NULL || strstr(o->path, upper) != NULL ||
-		strstr(o->path, lower) != NULL);
-}
-
-/* The companions that lie beside a message, in the order of its roles. *inode_r becomes true when its
- * id is the inode of one of them. */
+/* The companions that lie beside a message, in the order of its roles. */
 static unsigned companions(const struct spool *spool, const struct outcome *o, struct q_part *parts,
-			   char paths[][PATH_MAX], bool *inode_r)
+			   char paths[][PATH_MAX])
 {
 	const struct format *f = spool->format;
 	unsigned count = 0;
-	struct stat st;
 
 	for (unsigned role = 1; role < f->nroles; role++)
 		for (unsigned depth = 0; depth <= DEPTH_MAX && !f->roles[role].shared; depth++) {
@@ -60,8 +44,6 @@ static unsigned companions(const struct spool *spool, const struct outcome *o, s
 			fd = open_beneath(spool->root, path, O_PATH);
 			if (fd < 0)
 				continue;
-			if (fstat(fd, &st) == 0)
-				*inode_r |= inode_in_name(spool, o, st.st_ino);
 			close(fd);
 			parts[count++] = (struct q_part){ .path = path, .role = f->roles[role].name };
 			break;
@@ -126,7 +108,9 @@ enum q_outcome act_move(const struct spool *spool, struct q_store *store, struct
 	struct q_part parts[1 + MOVE_PARTS];
 	struct q_message m = {
 		.root = spool->root, .spool = spool->path, .format = spool->format->name,
-		.hidden = spool->format->hidden, .inode_in_name = inode_in_name(spool, o, o->facts.ino),
+		.hidden = spool->format->hidden,
+		.inode_in_name = spool->format->inode_in_name != NULL &&
+				 spool->format->inode_in_name(o->id, strlen(o->id)),
 		.id = o->id, .id_len = strlen(o->id), .parts = parts, .reason = reason,
 		.findings = findings, .envelope = envelope,
 	};
@@ -137,7 +121,7 @@ enum q_outcome act_move(const struct spool *spool, struct q_store *store, struct
 		.path = o->path, .role = spool->format->roles[0].name, .checked = true,
 		.identity = { o->facts.dev, o->facts.ino, o->facts.size, o->facts.mtime, o->facts.ctime },
 	};
-	m.nparts = 1 + companions(spool, o, parts + 1, paths, &m.inode_in_name);
+	m.nparts = 1 + companions(spool, o, parts + 1, paths);
 	if (spool->format->owns_directory != NULL &&
 	    spool->format->owns_directory(o->place, o->id, strlen(o->id)))
 		m.nparts += neighbours(spool, o, parts + m.nparts, paths + (m.nparts - 1),

@@ -1,4 +1,4 @@
-/* ask.c - run a command of the host's server, with a deadline and without a shell */
+/* ask.c - run a command of the host's server, with a deadline and without a shell; read a file */
 #include "config.h"
 
 #include "ask.h"
@@ -9,12 +9,22 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define ASK_MS 2000
+#define ASK_MS 4000 /* of a loaded host: an installation with some instances needs one */
+#define ASK_BYTES 65536
+#define FILE_BYTES (1 << 20) /* Sendmail's configuration has 64 KiB */
+
+static const char *late_command; /* see ask_late() */
+
+const char *ask_late(void)
+{
+	return late_command;
+}
 
 /* A program of root's in one of the system's directories, g_free, or NULL. */
 static char *program(const char *name)
@@ -33,27 +43,32 @@ static char *program(const char *name)
 	return NULL;
 }
 
+/* In a process group of its own, so that what it starts ends with it. */
 static pid_t spawn(const char *path, const char *const *argv, int out)
 {
 	static char path_word[] = "PATH=/usr/sbin:/usr/bin:/sbin:/bin", locale[] = "LC_ALL=C";
 	static char *environment[] = { path_word, locale, NULL };
 	posix_spawn_file_actions_t actions;
+	posix_spawnattr_t attributes;
 	pid_t pid = -1;
 
 	posix_spawn_file_actions_init(&actions);
+	posix_spawnattr_init(&attributes);
+	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
 	posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
 	posix_spawn_file_actions_adddup2(&actions, out, 1);
 	posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0);
-	if (posix_spawn(&pid, path, &actions, NULL, (char *const *)(size_t)argv, environment) != 0)
+	if (posix_spawn(&pid, path, &actions, &attributes, (char *const *)(size_t)argv,
+			environment) != 0)
 		pid = -1;
+	posix_spawnattr_destroy(&attributes);
 	posix_spawn_file_actions_destroy(&actions);
 	return pid;
 }
 
-/* Read until the end, a full buffer, or the deadline; bytes read, -1 = late. */
-static ssize_t read_until(int fd, char *buf, size_t cap)
+/* Read until the end; bytes read, -1 = late, or more than fit. */
+static ssize_t read_until(int fd, char *buf, size_t cap, gint64 deadline)
 {
-	gint64 deadline = g_get_monotonic_time() + ASK_MS * 1000;
 	size_t done = 0;
 
 	while (done < cap) {
@@ -65,37 +80,86 @@ static ssize_t read_until(int fd, char *buf, size_t cap)
 			return -1;
 		n = read(fd, buf + done, cap - done);
 		if (n == 0)
-			break;
+			return (ssize_t)done;
 		if (n > 0)
 			done += (size_t)n;
 		else if (errno != EINTR)
 			return -1;
 	}
-	return (ssize_t)done;
+	return -1;
 }
 
-char *ask_command(const char *const *argv)
+/* Did it end well? Whatever of it is left at the deadline is killed. */
+static bool ended_well(pid_t pid, bool late, gint64 deadline)
 {
+	int status = -1;
+
+	while (!late && waitpid(pid, &status, WNOHANG) == 0) {
+		late = g_get_monotonic_time() > deadline;
+		g_usleep(2000);
+	}
+	if (!late)
+		return status == 0;
+	kill(-pid, SIGKILL);
+	waitpid(pid, &status, 0);
+	return false;
+}
+
+char *ask_all(const char *const *argv)
+{
+	gint64 deadline = g_get_monotonic_time() + ASK_MS * 1000;
 	g_autofree char *path = program(argv[0]);
-	char line[256];
-	int fds[2], status = 0;
+	g_autofree char *text = NULL;
 	ssize_t n = -1;
+	bool good;
+	int fds[2];
 	pid_t pid;
 
 	if (path == NULL || pipe2(fds, O_CLOEXEC) < 0)
 		return NULL;
 	pid = spawn(path, argv, fds[1]);
 	close(fds[1]);
-	if (pid > 0) {
-		n = read_until(fds[0], line, sizeof line - 1);
-		if (n < 0)
-			kill(pid, SIGKILL);
-		waitpid(pid, &status, 0);
-	}
+	text = g_malloc(ASK_BYTES);
+	if (pid > 0)
+		n = read_until(fds[0], text, ASK_BYTES - 1, deadline);
+	good = pid > 0 && ended_well(pid, n < 0, deadline);
+	if (g_get_monotonic_time() > deadline)
+		late_command = argv[0];
 	close(fds[0]);
-	if (n <= 0 || status != 0)
+	if (!good || n <= 0)
 		return NULL;
-	line[n] = '\0';
-	line[strcspn(line, "\r\n")] = '\0';
-	return g_strdup(line);
+	text[n] = '\0';
+	return g_steal_pointer(&text);
+}
+
+char *ask_command(const char *const *argv)
+{
+	char *text = ask_all(argv);
+
+	if (text != NULL)
+		text[strcspn(text, "\r\n")] = '\0';
+	return text;
+}
+
+char *ask_file(const char *path)
+{
+	g_autofree char *text = NULL;
+	int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+	size_t done = 0;
+	struct stat st;
+	ssize_t n = -1;
+
+	if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode)) {
+		text = g_malloc(FILE_BYTES);
+		do {
+			n = read(fd, text + done, FILE_BYTES - 1 - done);
+			done += n > 0 ? (size_t)n : 0;
+		} while (n > 0);
+	}
+	if (fd >= 0)
+		close(fd);
+	if (n < 0)
+		return NULL;
+	text[done] = '\0';
+	return g_steal_pointer(&text);
 }

@@ -1,12 +1,24 @@
 /*
- * ask.h - what a command prints
+ * ask.h - what a command prints, or a configuration file holds
+ *
+ * A command is looked up in the system's directories, not in PATH, and has to be root's; it gets
+ * no shell, hardly an environment, and four seconds, after which it and what it started are
+ * killed.
  */
 #ifndef ASK_H
 #define ASK_H
 
-/* The first line that `argv` (NULL-terminated; argv[0] is looked up in the system's
- * directories, not in PATH) prints within two seconds, g_free; NULL when it is not
- * installed, fails, or is late (it is then killed). */
+/* All that `argv` (NULL-terminated) prints, g_free; NULL when it is not installed, fails, is late, or
+ * prints nothing or more than 64 KiB. */
+char *ask_all(const char *const *argv);
+
+/* The first line of that. */
 char *ask_command(const char *const *argv);
+
+/* The command that was late last, or NULL. */
+const char *ask_late(void);
+
+/* What the file holds, up to 1 MiB, g_free; NULL when it cannot be read or is no regular file. */
+char *ask_file(const char *path);
 
 #endif

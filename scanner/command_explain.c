@@ -13,11 +13,14 @@
 #include "names.h"
 #include "one.h"
 #include "output.h"
+#include "partpath.h"
 #include "spools.h"
 #include "wire.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -30,6 +33,7 @@ struct explain {
 	bool shown[REPORT_MAX];
 	struct row last;            /* the row printed last, if `any` was */
 	bool any, json, colour, failed;
+	unsigned role;              /* of the file, when its message is not to be found */
 	const struct severity_rules *severities;
 };
 
@@ -57,6 +61,33 @@ static void to_anchor(const struct spool *spool, char **path_r)
 	outcome_free(o);
 }
 
+/* The first format that has files of this name; any, when none has. */
+static int format_by_file(const char *base)
+{
+	for (int i = 0; formats[i] != NULL; i++)
+		if (formats[i]->id_of(formats[i]->loose_place, base).kind != NAME_FOREIGN)
+			return i;
+	return 0;
+}
+
+/* A part of a message is given for it when the message lies beside it. */
+static void to_neighbour(const struct spool *spool, char **below_r)
+{
+	const struct format *f = spool->format;
+	struct name name = f->id_of(f->loose_place, *below_r);
+	char path[PATH_MAX];
+	const char *slash;
+
+	if (name.kind != NAME_COMPANION ||
+	    format_path(f, &spool->site, f->loose_place, 0, name.id, name.id_len, 0, path, sizeof path) == 0)
+		return;
+	slash = strrchr(path, '/');
+	if (slash == NULL || faccessat(spool->root, slash + 1, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+		return;
+	g_free(*below_r);
+	*below_r = g_strdup(slash + 1);
+}
+
 /* A file on its own, in no spool that is known: its directory stands for one. */
 static struct spool *loose(const char *arg, char **below_r)
 {
@@ -64,11 +95,18 @@ static struct spool *loose(const char *arg, char **below_r)
 	int index = colon != NULL ? format_by_name(arg, (size_t)(colon - arg)) : -1;
 	const char *path = index >= 0 ? colon + 1 : arg;
 	g_autofree char *dir = g_path_get_dirname(path);
-	g_autofree char *typed = g_strdup_printf("%s:%s", formats[index >= 0 ? index : 0]->name, dir);
+	g_autofree char *base = g_path_get_basename(path);
 	g_autofree char *error = NULL;
+	struct spool *spool;
 
-	*below_r = g_path_get_basename(path);
-	return spool_open(typed, &error);
+	if (index < 0)
+		index = format_by_file(base);
+	g_autofree char *typed = g_strdup_printf("%s:%s", formats[index]->name, dir);
+	spool = spool_open(typed, &error);
+	*below_r = g_steal_pointer(&base);
+	if (spool != NULL)
+		to_neighbour(spool, below_r);
+	return spool;
 }
 
 /* The argument's spool and the message's path below its root. NULL after saying why. */
@@ -99,7 +137,7 @@ static struct spool *find(const struct settings *settings, const char *arg, char
 		return NULL;
 	}
 	g_autofree char *name = g_strndup(arg, (gsize)(colon - arg));
-	spool = spools_open_one(settings, name, &error);
+	spool = spools_open_with(settings, name, colon + 1, &error);
 	if (spool == NULL) {
 		command_failed("%s: %s", name, error);
 		return NULL;
@@ -113,6 +151,14 @@ static struct spool *find(const struct settings *settings, const char *arg, char
 	*path_r = g_steal_pointer(&o->path);
 	outcome_free(o);
 	return spool;
+}
+
+/* The role of a part that can be looked at without its message; 0 for a message. */
+static unsigned lone_role(const struct format *f, unsigned place, const char *path)
+{
+	struct name name = name_of(f, place, path);
+
+	return name.kind == NAME_COMPANION && f->roles[name.role].alone ? name.role : 0;
 }
 
 /* --- Rows ----------------------------------------------------------------------- */
@@ -250,10 +296,11 @@ static void on_result(void *arg, const struct lane_job *job,
 
 /* --- The command ------------------------------------------------------------------ */
 
-static void ask(struct lanes *lanes, const struct outcome *o, unsigned depth, enum lane_verb verb)
+static void ask(struct lanes *lanes, const struct explain *x, unsigned depth, enum lane_verb verb)
 {
+	const struct outcome *o = x->outcome;
 	struct lane_job job = { .place = (uint8_t)o->place, .depth = (uint8_t)depth,
-				.verb = (uint8_t)verb, .force = true };
+				.verb = (uint8_t)verb, .force = true, .role = (uint8_t)x->role };
 	g_autofree char *dir = g_path_get_dirname(o->path);
 	const char *base = strrchr(o->path, '/');
 
@@ -276,7 +323,8 @@ static int finish(struct explain *x)
 		if (!x->shown[i])
 			put_finding(x, i);
 	if (!x->json && x->report.count == 0)
-		puts("No finding: the message is sound.");
+		puts(x->role == 0 ? "No finding: the message is sound." :
+				    "No finding, as far as this part can tell without its message.");
 	for (unsigned i = 0; i < x->report.count; i++) {
 		if (x->json)
 			json_dumpf(json_finding(&x->scan, o, &x->report.findings[i]), stdout,
@@ -314,6 +362,7 @@ int command_explain(char **argv)
 	place = one_place(x.scan.spool->format, outcome.path, &depth);
 	outcome.place = place >= 0 ? (unsigned)place : x.scan.spool->format->loose_place;
 	outcome.id = g_path_get_basename(outcome.path); /* for the writers; only a name */
+	x.role = lone_role(x.scan.spool->format, outcome.place, outcome.path);
 	outcome.report = &x.report;
 	x.outcome = &outcome;
 	x.colour = isatty(STDOUT_FILENO) && g_getenv("NO_COLOR") == NULL;
@@ -324,9 +373,9 @@ int command_explain(char **argv)
 		return command_failed("cannot start a reader: %s", g_strerror(error));
 	if (!common.json)
 		printf("%10s %8s  %-16s  %s\n", "offset", "bytes", "record", "value");
-	ask(lanes, &outcome, depth, VERB_CHECK);
+	ask(lanes, &x, depth, VERB_CHECK);
 	if (!x.failed)
-		ask(lanes, &outcome, depth, VERB_DECODE);
+		ask(lanes, &x, depth, VERB_DECODE);
 	lanes_close(lanes);
 	status = finish(&x);
 	g_free(outcome.path);

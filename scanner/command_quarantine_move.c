@@ -61,7 +61,7 @@ static int with_word(struct q_store *store, const char *verb, const char *word, 
 	if (colon == NULL || colon[1] == '\0')
 		return command_usage("quarantine %s %s: SPOOL:ID is needed", verb, word);
 	g_autofree char *name = g_strndup(word, (gsize)(colon - word));
-	spool = spools_open_one(qo.common.settings, name, &error);
+	spool = spools_open_with(qo.common.settings, name, colon + 1, &error);
 	if (spool == NULL)
 		return command_failed("%s: %s", name, error);
 	if (q_lock(spool->root, LOCK_WAIT_MS, &err) < 0 ||

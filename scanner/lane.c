@@ -295,7 +295,8 @@ static void job_run(const char *strings)
 	r.source = (struct slot_source){
 		.config = &r.config, .mem = &r.mem, .dir_path = strings,
 		.dir = open_beneath(r.config.root, strings, O_RDONLY | O_DIRECTORY),
-		.place = r.job.place, .depth = r.job.depth, .force = r.job.force,
+		.place = r.job.place, .depth = r.job.depth, .role = r.job.role,
+		.force = r.job.force,
 	};
 	for (unsigned i = 0; i < r.job.count; i++) {
 		add(i, name);

@@ -58,6 +58,7 @@ struct lane_job {
 	uint8_t place;
 	uint8_t depth;      /* levels of hash directories in `dir` */
 	uint8_t verb;       /* enum lane_verb */
+	uint8_t role;       /* which part the names are of; not 0: it is read without its message */
 	bool force;         /* even if it looks unfinished */
 	bool brief;         /* messages without a finding are only counted */
 	bool fresh;         /* by a worker that has seen nothing and will see nothing else */

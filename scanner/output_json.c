@@ -70,6 +70,7 @@ json_t *json_finding(const struct scan *scan, const struct outcome *o, const str
 	json_object_set_new(j, "expected", json_text(&f->expected));
 	json_object_set_new(j, "found", json_text(&f->found));
 	json_object_set_new(j, "text", json_string(def->text));
+	json_object_set_new(j, "deadline", f->deadline != 0 ? json_time(f->deadline) : json_null());
 	return j;
 }
 

@@ -163,6 +163,25 @@ static void put_finding(const struct spool *spool, const struct outcome *o, cons
 	printf("  [%s]\n", finding_def(f->id)->name);
 }
 
+/* Until when the message can be saved. */
+static void put_deadline(const struct spool *spool, const struct finding *f)
+{
+	struct text when = { .len = 0 };
+
+	if (f->deadline == 0)
+		return;
+	text_time(&when, f->deadline);
+	if (f->deadline <= spool->site.now) {
+		puts("  The time for which the server keeps it is over: it goes at the next attempt.");
+	} else {
+		g_autofree char *left = age_text(f->deadline - spool->site.now);
+
+		printf("  The server keeps it for %s more", left);
+		put_bytes(when.bytes, when.len);
+		puts(spool->site.keep == 0 ? ", by its default setting." : ".");
+	}
+}
+
 /* The findings that matter as much as the worst one; explain shows all of them. */
 static void put_findings(const struct spool *spool, const struct outcome *o,
 			 const struct finding *worst)
@@ -171,6 +190,7 @@ static void put_findings(const struct spool *spool, const struct outcome *o,
 
 	printf("  %c%s.\n  %s\n", g_ascii_toupper(finding_def(worst->id)->text[0]),
 	       finding_def(worst->id)->text + 1, finding_def(worst->id)->server);
+	put_deadline(spool, worst);
 	for (unsigned i = 0; i < o->report->count; i++) {
 		const struct finding *f = &o->report->findings[i];
 

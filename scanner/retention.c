@@ -90,12 +90,14 @@ static enum q_outcome purge_one(struct q_store *store, const char *entry, const 
 	g_autofree char *spool = json_is_string(lodge) ? bytes_of(manifest, "spool") : NULL;
 	int root = spool != NULL ? open(spool, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
 	enum q_outcome done = Q_FAILED;
+	int locked = 0;
 
 	if (spool != NULL && root < 0)
 		snprintf(err->text, sizeof err->text, "its parts lie in %s: %s", spool,
 			 g_strerror(errno));
-	else if (root < 0 || (q_lock(root, LOCK_WAIT, err) == 0 &&
-			      q_recover(store, spool, NULL, NULL, err) >= 0))
+	else if (root >= 0 && (locked = q_lock(root, LOCK_WAIT, err)) < 0)
+		done = locked == -EWOULDBLOCK ? Q_REFUSED : Q_FAILED; /* the next run finds it again */
+	else if (root < 0 || q_recover(store, spool, NULL, NULL, err) >= 0)
 		done = q_purge(store, entry, root, err);
 	if (root >= 0)
 		close(root);

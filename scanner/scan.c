@@ -48,6 +48,7 @@ struct work {
 	size_t used;
 	char path[PATH_MAX];       /* room to put a path together */
 	guint64 done;
+	uint16_t depths[PLACES_MAX]; /* bit per level of hash directories at which messages lie */
 	struct progress *progress;
 };
 
@@ -344,6 +345,9 @@ static bool on_names(void *arg, unsigned place, unsigned depth, const char *dir,
 			foreign(w, place, dir, &names[i]);
 			continue;
 		}
+		/* A file with a name like a hash directory's says nothing of depths. */
+		if (names[i].name[1] != '\0')
+			w->depths[place] |= (uint16_t)(1u << MIN(depth, 15u));
 		if (sight == SEEN_OTHER)
 			duplicate(w, place, dir, &names[i], &name);
 		job_add(w, place, depth, dir, names[i].name);
@@ -463,10 +467,28 @@ static void orphan(struct work *w, unsigned place, unsigned role, const char *pa
 	struct report r;
 
 	report_reset(&r);
-	if (spool->format->places[place].kind != PLACE_LOG)
+	if (spool->format->places[place].kind != PLACE_LOG && spool->format->orphan != NULL)
 		spool->format->orphan(place, role, &part, &spool->site, &r);
-	else if (st->st_mtime <= spool->site.now - STALE_LOG_SECONDS)
+	else if (spool->format->places[place].kind == PLACE_LOG &&
+		 st->st_mtime <= spool->site.now - STALE_LOG_SECONDS)
 		report_add(&r, F_SPOOL_STALE_LOG, 0, 0, 0);
+	if (r.count > 0)
+		about_spool(w, place, path, &r);
+}
+
+/* A file that no message has for more than an instant. */
+static void leftover(struct work *w, unsigned place, const char *path)
+{
+	const struct spool *spool = w->scan->spool;
+	struct report r;
+	struct stat st;
+
+	report_reset(&r);
+	if (spool->format->leftover != NULL && stat_beneath(spool, path, &st)) {
+		const struct part part = part_of(&st);
+
+		spool->format->leftover(place, &part, &spool->site, &r);
+	}
 	if (r.count > 0)
 		about_spool(w, place, path, &r);
 }
@@ -506,10 +528,14 @@ static bool on_companions(void *arg, unsigned place, unsigned depth, const char 
 		struct stat st, part;
 		unsigned p;
 
-		if (name.kind != NAME_COMPANION || seen_id(w->seen, name.id, name.id_len) ||
+		if ((name.kind != NAME_TRANSIENT && name.kind != NAME_COMPANION) ||
 		    spool_excludes(spool, w->path))
 			continue;
 		path = g_strconcat(dir, "/", names[i].name, NULL);
+		if (name.kind == NAME_TRANSIENT)
+			leftover(w, place, path);
+		if (name.kind != NAME_COMPANION || seen_id(w->seen, name.id, name.id_len))
+			continue;
 		if (!find_message(spool, name.id, name.id_len, 0, &p, other, sizeof other, &st) &&
 		    stat_beneath(spool, path, &part))
 			orphan(w, place, name.role, path, &part);
@@ -537,7 +563,8 @@ static void walk_companions(struct work *w)
 	const struct walk_sink sink = { on_companions, on_error, w };
 
 	for (unsigned p = 0; p < f->nplaces; p++)
-		if ((f->places[p].kind == PLACE_LOG || f->orphan != NULL || f->alone != NULL) &&
+		if ((f->places[p].kind == PLACE_LOG || f->orphan != NULL || f->alone != NULL ||
+		     f->leftover != NULL) &&
 		    !walk_place(w->scan->spool, p, &sink))
 			break;
 }
@@ -694,6 +721,22 @@ static void note_cut(struct scan *scan)
 		scan->options->staged ? rest : ""));
 }
 
+/* Places whose messages lie at several depths. */
+static void check_depths(struct work *w)
+{
+	const struct format *f = w->scan->spool->format;
+
+	for (unsigned p = 0; f->mixed != NULL && p < f->nplaces; p++) {
+		struct report r;
+
+		report_reset(&r);
+		if ((w->depths[p] & (w->depths[p] - 1)) != 0)
+			f->mixed(p, &r);
+		if (r.count > 0)
+			about_spool(w, p, f->places[p].name, &r);
+	}
+}
+
 static void examine(struct work *w)
 {
 	for (unsigned p = 0; p < w->scan->spool->format->nplaces; p++)
@@ -709,6 +752,7 @@ static void examine(struct work *w)
 	}
 	w->scan->cut_short |= !lanes_drain(w->lanes);
 	lanes_until(w->lanes, 0);
+	check_depths(w);
 	confirm(w);
 }
 

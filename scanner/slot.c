@@ -167,6 +167,21 @@ static enum load load_anchor(struct slot *s, const struct slot_source *src, int 
 	return load_part(s, src, 0, fd, end);
 }
 
+/* Another part, which is looked at on its own. */
+static enum load load_lone(struct slot *s, const struct slot_source *src, int fd,
+			   struct load_end *end)
+{
+	struct file_facts *f = &s->facts[src->role];
+	int ret = facts_get(fd, f);
+
+	if (ret < 0)
+		return unchecked(end, UNCHECKED_OPEN, -ret, 0);
+	if (!S_ISREG(f->mode))
+		return ended(end, LANE_FOREIGN);
+	s->facts[0] = *f;
+	return load_part(s, src, src->role, fd, end);
+}
+
 /* --- One message --------------------------------------------------------------- */
 
 /* The message was listed and is not there: has the server moved it on? Twice over
@@ -314,10 +329,13 @@ enum load slot_load(struct slot *s, const struct slot_source *src, const char *n
 		return ended(end, LANE_GONE);
 	if (fd < 0)
 		return refused(end, fd);
-	done = begin(s, src, &id) ? load_anchor(s, src, fd, end) : LOAD_FULL;
-	if (s->fd[0] != fd)
+	if (!begin(s, src, &id))
+		done = LOAD_FULL;
+	else
+		done = src->role == 0 ? load_anchor(s, src, fd, end) : load_lone(s, src, fd, end);
+	if (s->fd[src->role] != fd)
 		close(fd);
-	if (done == LOAD_OK)
+	if (done == LOAD_OK && src->role == 0)
 		done = load_others(s, src, &id, end);
 	if (done != LOAD_OK)
 		slot_close(s);

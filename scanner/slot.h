@@ -19,7 +19,7 @@ struct slot_source {
 	struct lanemem *mem;
 	const char *dir_path; /* of the job, below the root */
 	int dir;              /* open, or the negative errno of opening it */
-	unsigned place, depth;
+	unsigned place, depth, role;
 	bool force;           /* even if it looks unfinished */
 };
 

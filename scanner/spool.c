@@ -2,8 +2,8 @@
  * spool.c - detection of a spool and of its server
  *
  * Opens directories and reads names; never a queue file. What it learns about the server
- * comes from the format's own tables (pid file, commands that print version and limits), so
- * that no fact of one server lives here. Unknown is a value, not an error.
+ * comes from the format's own tables (pid file, commands that print version, limits and
+ * directories: host.c), so that no fact of one server lives here. Unknown is a value, not an error.
  */
 #include "config.h"
 
@@ -11,6 +11,7 @@
 
 #include "ask.h"
 #include "beneath.h"
+#include "host.h"
 #include "split.h"
 
 #include <dirent.h>
@@ -38,6 +39,11 @@ int format_by_name(const char *name, size_t len)
 	return -1;
 }
 
+static gint by_name(gconstpointer a, gconstpointer b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
 /* The names in a directory. */
 static GPtrArray *names_of(int root)
 {
@@ -53,8 +59,7 @@ static GPtrArray *names_of(int root)
 	return names;
 }
 
-/* The format that recognises most of the directory, or -1. */
-static int detect(int root)
+int spool_detect(int root)
 {
 	GPtrArray *names = names_of(root);
 	unsigned best = 0;
@@ -221,17 +226,49 @@ bool spool_set_version(struct spool *spool, const char *version)
 	return true;
 }
 
-/* The commands of the host speak for the host's own spool only, not for a copy. */
-static bool is_default_root(const struct spool *spool)
+static bool is_same(const char *path, const struct stat *st)
 {
-	for (const char *const *p = spool->format->default_roots; p != NULL && *p != NULL; p++) {
-		struct stat a, b;
+	struct stat other;
 
-		if (stat(*p, &a) == 0 && fstat(spool->root, &b) == 0 && a.st_ino == b.st_ino &&
-		    a.st_dev == b.st_dev)
+	return stat(path, &other) == 0 && other.st_ino == st->st_ino && other.st_dev == st->st_dev;
+}
+
+/* Is the spool, or the one that it lies in, this directory? */
+static bool is_at(const struct spool *spool, const char *path)
+{
+	struct stat here, above;
+
+	return (fstat(spool->root, &here) == 0 && is_same(path, &here)) ||
+	       (spool->format->inner != NULL && fstatat(spool->root, "..", &above, 0) == 0 &&
+		is_same(path, &above));
+}
+
+/* The commands of the host speak for the host's own spools only, not for a copy. Usual places come
+ * first: that saves asking. */
+static bool is_host_root(const struct spool *spool)
+{
+	const GPtrArray *roots;
+	unsigned ignored;
+
+	for (const char *const *p = spool->format->default_roots; p != NULL && *p != NULL; p++)
+		if (is_at(spool, *p))
 			return true;
-	}
+	roots = host_roots(spool->format_index, &ignored);
+	for (guint i = 0; i < roots->len; i++)
+		if (is_at(spool, roots->pdata[i]))
+			return true;
 	return false;
+}
+
+/* For how long the server keeps what it cannot read. */
+static void keep_learn(struct spool *spool)
+{
+	const struct source *source = spool->format->keep_source;
+	g_autofree char *text = source != NULL ? host_value(source) : NULL;
+	uint64_t seconds;
+
+	if (text != NULL && host_duration(text, &seconds))
+		spool->site.keep = (uint32_t)CLAMP(seconds, 1, UINT32_MAX);
 }
 
 static void site_learn(struct spool *spool)
@@ -253,12 +290,13 @@ static void site_learn(struct spool *spool)
 			spool->site.owner = st.st_uid;
 	}
 	split_learn(spool);
-	if (is_default_root(spool)) {
+	if (is_host_root(spool)) {
 		g_autofree char *limit = f->limit_command ? ask_command(f->limit_command) : NULL;
 
 		spool->version = f->version_command ? ask_command(f->version_command) : NULL;
 		spool->site.version = version_number(spool->version);
 		spool->site.record_limit = limit != NULL ? strtoull(limit, NULL, 10) : 0;
+		keep_learn(spool);
 	}
 	spool->disk_used = spool->inodes_used = 101;
 	if (fstatvfs(spool->root, &vfs) == 0) {
@@ -271,8 +309,7 @@ static void site_learn(struct spool *spool)
 
 /* --- Opening ---------------------------------------------------------------- */
 
-/* The TYPE of TYPE:PATH; -1 and path_r = arg when there is none. */
-static int split_type(const char *arg, const char **path_r)
+int spool_type(const char *arg, const char **path_r)
 {
 	const char *colon = strchr(arg, ':');
 	int index = colon != NULL ? format_by_name(arg, (size_t)(colon - arg)) : -1;
@@ -285,11 +322,13 @@ static int split_type(const char *arg, const char **path_r)
 static const char *default_root(const char *arg)
 {
 	int index = format_by_name(arg, strlen(arg));
-	const char *const *p = index >= 0 ? formats[index]->default_roots : NULL;
+	const GPtrArray *roots;
+	unsigned ignored;
 
-	while (p != NULL && *p != NULL && access(*p, F_OK) < 0)
-		p++;
-	return p != NULL && *p != NULL && access(arg, F_OK) < 0 ? *p : NULL;
+	if (index < 0 || access(arg, F_OK) == 0)
+		return NULL;
+	roots = host_roots((unsigned)index, &ignored);
+	return roots->len > 0 ? roots->pdata[0] : NULL;
 }
 
 static char *absolute(const char *path)
@@ -303,17 +342,19 @@ struct spool *spool_open(const char *arg, char **error_r)
 {
 	struct spool *spool = g_new0(struct spool, 1);
 	const char *path;
-	int index = split_type(arg, &path);
+	int index = spool_type(arg, &path);
 
 	*error_r = NULL;
-	if (index < 0 && default_root(arg) != NULL)
+	if (index < 0 && default_root(arg) != NULL) {
 		path = default_root(arg);
+		index = format_by_name(arg, strlen(arg)); /* its spool may be empty */
+	}
 	spool->path = absolute(path);
 	/* The operator may name the spool through a link; below it none is followed. */
 	spool->root = open(spool->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK);
 	if (spool->root < 0)
 		*error_r = g_strdup_printf("cannot open: %s", g_strerror(errno));
-	else if (index < 0 && (index = detect(spool->root)) < 0)
+	else if (index < 0 && (index = spool_detect(spool->root)) < 0)
 		*error_r = g_strdup("not the spool of any server that is known here; to force a "
 				    "format write TYPE:PATH, for example postfix:PATH");
 	if (*error_r != NULL) {
@@ -341,7 +382,7 @@ void spool_close(struct spool *spool)
 bool spool_is_at(const char *path, unsigned index)
 {
 	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	bool yes = fd >= 0 && detect(fd) == (int)index;
+	bool yes = fd >= 0 && spool_detect(fd) == (int)index;
 
 	if (fd >= 0)
 		close(fd);
@@ -360,18 +401,84 @@ char **spool_host(void)
 {
 	GPtrArray *found = g_ptr_array_new();
 
-	for (unsigned i = 0; formats[i] != NULL; i++)
-		for (const char *const *p = formats[i]->default_roots; p != NULL && *p != NULL; p++)
-			if (spool_is_at(*p, i))
-				g_ptr_array_add(found, g_strdup(*p));
+	for (unsigned i = 0; formats[i] != NULL; i++) {
+		unsigned configured;
+		const GPtrArray *roots = host_roots(i, &configured);
+
+		for (guint k = 0; k < roots->len; k++) {
+			if (k < configured || spool_is_at(roots->pdata[k], i))
+				g_ptr_array_add(found, g_strconcat(formats[i]->name, ":",
+								   roots->pdata[k], NULL));
+		}
+	}
 	g_ptr_array_add(found, NULL);
 	return (char **)g_ptr_array_free(found, FALSE);
+}
+
+/* Can this directory of the root be a spool of its own? Those that the format knows cannot. */
+static bool is_inner(const struct spool *spool, const char *name)
+{
+	const struct format *f = spool->format;
+	GPtrArray *names;
+	bool yes;
+	int fd;
+
+	for (unsigned i = 0; i < f->nplaces; i++)
+		if (strcmp(f->places[i].name, name) == 0)
+			return false;
+	if (name[0] == '.' || g_strcmp0(f->hidden, name) == 0)
+		return false;
+	fd = open_beneath(spool->root, name, O_RDONLY | O_DIRECTORY);
+	if (fd < 0)
+		return false;
+	names = names_of(fd);
+	close(fd);
+	yes = f->inner(name, (const char *const *)names->pdata, names->len);
+	g_ptr_array_free(names, TRUE);
+	return yes;
+}
+
+char **spool_inner(const struct spool *spool)
+{
+	GPtrArray *found = g_ptr_array_new();
+
+	if (spool->format->inner != NULL) {
+		GPtrArray *names = names_of(spool->root);
+
+		for (guint i = 0; i < names->len; i++)
+			if (is_inner(spool, names->pdata[i]))
+				g_ptr_array_add(found, g_strconcat(spool->format->name, ":", spool->path,
+								   "/", names->pdata[i], NULL));
+		g_ptr_array_free(names, TRUE);
+		g_ptr_array_sort(found, by_name);
+	}
+	g_ptr_array_add(found, NULL);
+	return (char **)g_ptr_array_free(found, FALSE);
+}
+
+/* When the path below the spool leads into one inside of it, that one. */
+static struct spool *into_inner(struct spool *spool, char **below_r)
+{
+	char *slash = strchr(*below_r, '/');
+	g_autofree char *name = slash != NULL ? g_strndup(*below_r, (gsize)(slash - *below_r)) : NULL;
+	g_autofree char *error = NULL;
+	struct spool *inner;
+
+	if (spool == NULL || name == NULL || spool->format->inner == NULL || !is_inner(spool, name))
+		return spool;
+	g_autofree char *path = g_strconcat(spool->format->name, ":", spool->path, "/", name, NULL);
+	inner = spool_open(path, &error);
+	if (inner == NULL)
+		return spool;
+	memmove(*below_r, slash + 1, strlen(slash));
+	spool_close(spool);
+	return inner;
 }
 
 struct spool *spool_above(const char *file, char **below_r)
 {
 	const char *path;
-	int index = split_type(file, &path);
+	int index = spool_type(file, &path);
 	g_autofree char *whole = absolute(path);
 	g_autofree char *uncut = g_strdup(whole);
 	char *slash;
@@ -384,10 +491,10 @@ struct spool *spool_above(const char *file, char **below_r)
 		fd = open(whole, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		if (fd < 0)
 			continue;
-		if (detect(fd) >= 0 && (index < 0 || detect(fd) == index)) {
+		if (spool_detect(fd) >= 0 && (index < 0 || spool_detect(fd) == index)) {
 			close(fd);
 			*below_r = g_strdup(uncut + (slash + 1 - whole));
-			return spool_open(whole, &error);
+			return into_inner(spool_open(whole, &error), below_r);
 		}
 		close(fd);
 	}

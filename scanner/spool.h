@@ -41,8 +41,18 @@ enum running spool_running(const struct spool *spool);
 /* Does a spool of formats[index] lie at `path`? */
 bool spool_is_at(const char *path, unsigned index);
 
-/* The spools of this host, by the formats' usual places: a vector of paths (g_strfreev). */
+/* The spools of this host, by what its installations say and by the formats' usual places: a vector
+ * of TYPE:PATH (g_strfreev). */
 char **spool_host(void);
+
+/* The spools inside of a spool (named queues), by name: a vector of TYPE:PATH (g_strfreev). */
+char **spool_inner(const struct spool *spool);
+
+/* The format that recognises most of the names in a directory, or -1. */
+int spool_detect(int root);
+
+/* The TYPE of TYPE:PATH; -1 and *path_r = arg when there is none. */
+int spool_type(const char *arg, const char **path_r);
 
 /* The format called `name`, or -1. */
 int format_by_name(const char *name, size_t len);

@@ -3,6 +3,9 @@
 
 #include "spools.h"
 
+#include "ask.h"
+#include "scan.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -148,6 +151,41 @@ struct spool *spools_open_one(const struct settings *settings, const char *word,
 	return spool;
 }
 
+/* One that lies in another spool: without a section of its own, that of the other one holds. */
+static struct spool *open_inner(const struct settings *settings, const struct spool *outer,
+				const char *typed)
+{
+	g_autofree char *error = NULL;
+	struct spool *spool = spool_open(typed, &error);
+	const struct spool_settings *s = spool != NULL ? by_directory(settings, spool->path) : NULL;
+
+	if (spool != NULL)
+		apply(settings, s != NULL ? s : by_directory(settings, outer->path), spool);
+	return spool;
+}
+
+struct spool *spools_open_with(const struct settings *settings, const char *word, const char *id,
+			       char **error_r)
+{
+	struct spool *spool = spools_open_one(settings, word, error_r);
+	struct outcome *o = spool != NULL ? spool_locate(spool, id) : NULL;
+	g_auto(GStrv) inner = spool != NULL && o == NULL ? spool_inner(spool) : NULL;
+
+	outcome_free(o);
+	for (char **in = inner; in != NULL && *in != NULL; in++) {
+		struct spool *other = open_inner(settings, spool, *in);
+
+		o = other != NULL ? spool_locate(other, id) : NULL;
+		if (o != NULL) {
+			outcome_free(o);
+			spool_close(spool);
+			return other;
+		}
+		spool_close(other);
+	}
+	return spool;
+}
+
 /* --- All of them --------------------------------------------------------------------- */
 
 static bool is_among(const GPtrArray *spools, const char *path)
@@ -161,11 +199,28 @@ static bool is_among(const GPtrArray *spools, const char *path)
 	return false;
 }
 
-static void add(GPtrArray *spools, const char *word, struct spool *spool, char *error,
-		spools_told *told, void *arg)
+/* With the spools inside of it; a section for one of those is a spool of its own already. */
+static void add_with_inner(const struct settings *settings, GPtrArray *spools, struct spool *spool)
+{
+	g_auto(GStrv) inner = spool_inner(spool);
+
+	g_ptr_array_add(spools, spool);
+	for (char **in = inner; *in != NULL; in++) {
+		const char *path;
+		struct spool *other;
+
+		spool_type(*in, &path);
+		other = is_among(spools, path) ? NULL : open_inner(settings, spool, *in);
+		if (other != NULL)
+			g_ptr_array_add(spools, other);
+	}
+}
+
+static void add(const struct settings *settings, GPtrArray *spools, const char *word,
+		struct spool *spool, char *error, spools_told *told, void *arg)
 {
 	if (spool != NULL)
-		g_ptr_array_add(spools, spool);
+		add_with_inner(settings, spools, spool);
 	else
 		told(arg, word, error);
 	g_free(error);
@@ -191,18 +246,24 @@ static void add_all(const struct settings *settings, GPtrArray *spools, spools_t
 			(*away_r)++;
 			continue;
 		}
+		if (is_among(spools, s->path)) /* inside of one before it */
+			continue;
 		spool = open_section(settings, s, &error);
-		add(spools, s->name, spool, error, told, arg);
+		add(settings, spools, s->name, spool, error, told, arg);
 	}
-	for (char **path = host; path != NULL && *path != NULL; path++) {
+	for (char **name = host; name != NULL && *name != NULL; name++) {
 		char *error = NULL;
 		struct spool *spool;
+		const char *path;
 
-		if (is_among(spools, *path) || is_away(settings, *path))
+		spool_type(*name, &path);
+		if (is_among(spools, path) || is_away(settings, path))
 			continue;
-		spool = spools_open_one(settings, *path, &error);
-		add(spools, *path, spool, error, told, arg);
+		spool = spools_open_one(settings, *name, &error);
+		add(settings, spools, *name, spool, error, told, arg);
 	}
+	if (host != NULL && ask_late() != NULL)
+		told(arg, ask_late(), "does not answer; spools that only it knows may be missing");
 }
 
 GPtrArray *spools_open(const struct settings *settings, char **words, spools_told *told, void *arg,
@@ -217,7 +278,7 @@ GPtrArray *spools_open(const struct settings *settings, char **words, spools_tol
 		char *error = NULL;
 		struct spool *spool = spools_open_one(settings, *words, &error);
 
-		add(spools, *words, spool, error, told, arg);
+		add(settings, spools, *words, spool, error, told, arg);
 	}
 	return spools;
 }

@@ -14,6 +14,10 @@
  * *error_r (g_free). */
 struct spool *spools_open_one(const struct settings *settings, const char *word, char **error_r);
 
+/* The same, or one inside of that spool when that one holds a message `id`. */
+struct spool *spools_open_with(const struct settings *settings, const char *word, const char *id,
+			       char **error_r);
+
 /* Has the spool of the section `name` to be mounted, and is not? */
 bool spools_is_away(const struct settings *settings, const char *name);
 
@@ -21,7 +25,8 @@ bool spools_is_away(const struct settings *settings, const char *name);
 void spools_apply(const struct settings *settings, struct spool *spool);
 
 /* Open those that `words` (NULL-terminated) name, or without any word all. What cannot be opened is told; a configured
- * spool that is not mounted, and was not named, is left out without a word (*away_r counts them). The caller
+ * spool that is not mounted, and was not named, is left out without a word (*away_r counts them). Spools inside of a
+ * spool (named queues) come behind it. The caller
  * frees the array, which frees the spools. */
 typedef void spools_told(void *arg, const char *word, const char *error);
 GPtrArray *spools_open(const struct settings *settings, char **words, spools_told *told, void *arg,

@@ -90,6 +90,7 @@ static void put_finding(struct wire *w, const struct finding *f)
 	put_u8(w, f->part);
 	put_u64(w, f->offset);
 	put_u64(w, f->length);
+	put_u64(w, (uint64_t)f->deadline);
 	put_text(w, &f->field);
 	put_text(w, &f->expected);
 	put_text(w, &f->found);
@@ -222,6 +223,7 @@ static void get_finding(struct cur *c, struct finding *f)
 	f->part = get_enum(c, PARTS_MAX);
 	f->offset = cur_u64le(c);
 	f->length = cur_u64le(c);
+	f->deadline = (int64_t)cur_u64le(c);
 	get_text(c, &f->field);
 	get_text(c, &f->expected);
 	get_text(c, &f->found);

@@ -257,7 +257,7 @@ SKIP: {
         my $deaf = deaf($dead);
         for (['0'], ['32', '--strict']) {
             my ($bits, @strict) = @$_;
-            my $r = to_the_end('--budget', '2', '--store', $store, @strict, $dead);
+            my $r = to_the_end('--budget', '6', '--store', $store, @strict, $dead);
             is_status($r, $bits, "returns, and its output ends (@strict)");
             like($r->{err}, qr/\Q$dead\E: does not answer: nothing of it was looked at/, 'says so');
         }

@@ -8,6 +8,7 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 
 use Digest::SHA qw(sha256_hex);
+use Fcntl qw(LOCK_EX);
 use Socket;
 use Spoolck;
 use Test::More;
@@ -227,6 +228,11 @@ subtest 'parts in a lodge' => sub {
     is(exit_bits($r), '8', 'a spool that is gone');
     like($r->{err}, qr/\Q$left\E: its parts lie in \Q$spool\E/, 'is said');
     rename "$spool.gone", $spool;
+    open my $busy, '<', $spool or die;
+    flock $busy, LOCK_EX or die;
+    is(exit_bits(q_('purge', '--retention')), '0', 'while another run holds the spool');
+    is(scalar entries(), 1, 'it waits for the next time');
+    close $busy;
     is(exit_bits(q_('purge', '--retention')), '0', 'and purged when it is back');
     is(scalar entries(), 0, 'nothing is left');
     system('umount', '-l', $dir);

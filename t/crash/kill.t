@@ -87,6 +87,7 @@ my %errors = (
     fsetxattr => [qw(EPERM ENOSPC EOPNOTSUPP)],
     fgetxattr => [qw(E2BIG)],
     flistxattr => [qw(EIO)],
+    fstatfs   => [qw(EIO)],
     utimensat => [qw(EPERM)],
 );
 

@@ -79,6 +79,7 @@ static struct report *check(struct input *in, size_t start)
 		const struct finding *f = &r->findings[i];
 
 		must(i < REPORT_MAX && finding_def(f->id) != NULL && f->severity <= SEV_CORRUPT);
+		must(f->deadline == 0 || f->impact == IMPACT_SERVER_DELETES);
 		must(f->impact <= IMPACT_SERVER_STOPS && inside(in, f->part, f->offset, f->length));
 	}
 	must(r->sender_len <= ADDRESS_MAX && r->recipient_len <= ADDRESS_MAX);
@@ -156,6 +157,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	in.m.path = data[0] & 4 ? "n/" ID "-H" : ID "-H";
 	in.m.site.now = 1795177000;
 	in.m.site.owner = 100;
+	in.m.site.keep = (data[1] & 16) != 0 ? 3600 : 0;
 	in.m.site.version = versions[data[1] % (sizeof versions / sizeof versions[0])];
 	in.policy = data[2];
 	parts = data[3];
@@ -168,7 +170,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	for (unsigned i = 0; i < 3; i++) {
 		struct part *p = &in.m.parts[i];
 
-		if (i > 0 && (parts >> i & 1) != 0) {
+		/* -H is missing when somebody looks at one of the others. */
+		if ((parts >> i & 1) != 0 && (i > 0 || (parts & 6) != 6)) {
 			in.size[i] = 0;
 			continue;
 		}

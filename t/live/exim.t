@@ -5,7 +5,7 @@
 # verdict (exim -bp, and a delivery attempt with every recipient held) is compared with ours.
 # The known crashes are reproduced. What is quarantined comes back and is delivered.
 #
-# LAB_NUMBER: damaged copies (400); LAB_SEED. Root, and a Debian mirror for the first run.
+# LAB_NUMBER: damaged copies (2000; half as many for the second); LAB_SEED. Root, and a Debian mirror for the first run.
 
 use strict;
 use warnings;
@@ -15,14 +15,15 @@ use lib "$FindBin::Bin/lib", "$FindBin::Bin/../lib";
 use Fcntl ();
 use Lab::Exim;
 use POSIX ();
+use Time::Local ();
 use Lab::Exim::Damage qw(make_damage);
-use Lab::Util qw(base_dir slurp spew run_ok);
+use Lab::Util qw(base_dir carry_program slurp spew run_ok);
 use Spoolck;
 use Test::More;
 
 plan skip_all => 'root is needed for chroots and namespaces' unless need_root('chroots and namespaces');
 
-my $number = $ENV{LAB_NUMBER} // 400;
+my $number = $ENV{LAB_NUMBER} // 2000;
 my $seed = $ENV{LAB_SEED} // 1;
 my $base = base_dir() . '/exim-lab';
 
@@ -143,7 +144,7 @@ sub agrees {
 sub damage {
     my ($suite, $work) = @_;
     my $to = "$work/damaged";
-    my $cases = make_damage("$work/spool-plain", $to, number => $number, seed => $seed);
+    my $cases = make_damage("$work/spool-plain", $to, number => $suite eq 'bookworm' ? $number : $number / 2, seed => $seed);
     my %original = map { my ($id) = $_->{name} =~ m{([^/]+)$}; $id => "orig/input/$id" } @$cases;
     run_ok('mkdir', '-p', "$to/orig/input");
     run_ok('sh', '-c', "cp -a '$work'/spool-plain/input/*-[HDJ] '$to/orig/input/'");
@@ -195,6 +196,16 @@ my %killer = (
     'no recipient'       => [ sub { $_[0] =~ s/$rcpt/0\n\n/r }, 'completed', 'exim.recipient-none' ],
 );
 
+# What Exim ignores, and we note: name => [ what to do to a healthy -H, our finding ]
+my %odd = (
+    'a bare option with a value' => [ sub { $_[0] =~ s/^XX\n/-localerror yes\nXX\n/mr }, 'exim.option-ignored' ],
+    'an address without a port'  => [ sub { $_[0] =~ s/^XX\n/-interface_address [192.0.2.9]\nXX\n/mr }, 'exim.option-address' ],
+    'an address of another form' => [ sub { $_[0] =~ s/^XX\n/-interface_address nonsense\nXX\n/mr }, 'exim.option-address' ],
+    'an unknown DSN flag'        => [ sub { $_[0] =~ s/$rcpt/1\na\@defer.test  0,64  0,-1#3\n\n/r }, 'exim.recipient-dsn' ],
+    'a recipient without a domain' => [ sub { $_[0] =~ s/$rcpt/1\nalice\n\n/r }, 'exim.recipient-address' ],
+);
+$killer{$_} = [ $odd{$_}[0], 'held', $odd{$_}[1], 'notice' ] for keys %odd;
+
 sub killers {
     my ($suite, $work) = @_;
     my ($from) = grep { my $h = slurp($_); $h =~ /^XX\n$rcpt/m && $h =~ /^[0-9]+[^\n]* [-0-9]+#3\n\n|\n1\n/ } glob "$work/spool-plain/input/*-H";
@@ -210,14 +221,101 @@ sub killers {
     }
     my $server = judged($suite, $work, 'the known killers', map { "$_/input/$id" } sort values %dir);
     for my $name (sort keys %killer) {
-        my (undef, $word, $finding) = @{ $killer{$name} };
+        my (undef, $word, $finding, $notice) = @{ $killer{$name} };
         my $scan = scan('--all', "exim:$work/damaged/$dir{$name}");
         my $s = $server->{"$dir{$name}/input/$id"}{word} // 'none';
-        my @worse = grep { $_->{severity} ne 'notice' } @{ $scan->{findings} };
+        my @worse = grep { $notice || $_->{severity} ne 'notice' } @{ $scan->{findings} };
         is($s, $word, "$suite: $name: the server's word");
         is($worse[0] ? $worse[0]{name} : '', $finding, '... and ours');
         is($worse[0]{impact}, 'server-stops', '... which says that it kills') if $word eq 'crash' && @worse;
     }
+}
+
+# --- Until when it keeps them -----------------------------------------------------------------------
+
+# The deadline of a finding, against deliveries with a keep_malformed that is a little too short and
+# one that is a little too long.
+sub deadlines {
+    my ($suite, $work) = @_;
+    my ($from) = grep { slurp($_) =~ /^XX\n$rcpt/m } glob "$work/spool-plain/input/*-H";
+    my ($id) = $from =~ m{([^/]+)-H$};
+    my %damage = (
+        'an envelope that is cut off' => sub { substr $_[0], 0, 150 },
+        'an envelope, the time of which was changed' => sub { $_[0] =~ s/\n(\d{10}) 0\n/"\n" . ($1 - 10000) . " 0\n"/er =~ s/^XX\n/YY\n/mr },
+        'header lines' => sub { $_[0] . 'x' },
+        'header lines, and the time was changed' => sub { $_[0] =~ s/\n(\d{10}) 0\n/"\n" . ($1 - 10000) . " 0\n"/er . 'x' },
+        'a journal' => sub { $_[0] },
+    );
+    my (@list, %wanted);
+    for my $name (sort keys %damage) {
+        my $n = 0;
+        for my $keep (-15, 60) {
+            my $spool = "keep-" . @list;
+            run_ok('rm', '-rf', "$work/$spool");
+            run_ok('mkdir', '-p', "$work/$spool/input", "$work/$spool/msglog");
+            spew("$work/$spool/input/$id-H", $damage{$name}->(slurp($from)));
+            spew("$work/$spool/input/$id-D", slurp($from =~ s/-H$/-D/r));
+            spew("$work/$spool/input/$id-J", "done\@ok.test\n\n") if $name eq 'a journal';
+            run_ok('chown', '-R', '--reference', $from, "$work/$spool");
+            chmod 0640, glob "$work/$spool/input/*";
+            my ($f) = grep { $_->{severity} eq 'corrupt' } @{ scan("exim:$work/$spool")->{findings} };
+            my @t = ($f->{deadline} // '') =~ /\d+/g;
+            my $base = @t == 6 ? Time::Local::timegm(reverse(@t[3 .. 5]), $t[2], $t[1] - 1, $t[0]) - 4 * 86400 : 0;
+            push @list, "/lab/$spool $id " . (time - $base + $keep);
+            $wanted{ $list[-1] } = $keep > 0 ? 1 : 0;
+            # The journal is only merged into -H by the first attempt.
+            splice @list, -1, 0, "/lab/$spool $id 999999999" if $name eq 'a journal';
+        }
+    }
+    spew("$work/list", join '', map { "$_\n" } @list);
+    ok(Lab::Exim::inside($suite, $work, 120, 'keep /lab/list /lab/left'), "$suite: the server tries them");
+    my %left = map { $_ => 1 } split /\n/, slurp("$work/left");
+    is($left{$_} // 0, $wanted{$_}, "$suite: $_: " . ($wanted{$_} ? 'kept' : 'deleted')) for grep { defined $wanted{$_} } @list;
+}
+
+# --- Named queues ------------------------------------------------------------------------------------
+
+sub named_queue {
+    my ($suite, $work) = @_;
+    my ($spool, $store) = ("$work/spool-named", "$work/store-named");
+    run_ok('rm', '-rf', $spool, $store);
+    ok(Lab::Exim::inside($suite, $work, 60, 'named /lab/spool-named'), "$suite: mail for a named queue");
+    my @heads = sort glob "$spool/slow/input/*-H";
+    is(scalar @heads, 3, 'lies in it');
+    my $scan = scan('--all', "exim:$spool");
+    is_deeply([ map { $_->{verdict} } @{ $scan->{messages} } ], [ ('ok') x 6 ], 'a scan of the spool finds nothing wrong in either');
+    is_deeply([ sort map { $_->{path} } json_lines(spoolck('spools', '--format', 'json', "exim:$spool")->{out}) ], [ $spool, "$spool/slow" ], 'spools lists both');
+    my ($cut, $good) = map { m{([^/]+)-H$} } @heads;
+    truncate $heads[0], 150 or die;
+    ok(Lab::Exim::inside($suite, $work, 60, 'run_named /lab/spool-named /lab/log-named'), 'the server runs the named queue');
+    like(slurp("$work/log-named"), qr/Format error in spool file \Q$cut\E-H/, '... and complains of a damaged message');
+    $scan = scan('-y', '--store', $store, "exim:$spool");
+    is_deeply([ map { "$_->{id} $_->{action}" } grep { $_->{verdict} eq 'corrupt' } @{ $scan->{messages} } ], ["$cut moved"], 'scan -y moves it');
+    is(exit_bits(spoolck('quarantine', 'add', '--store', $store, "exim:$spool:$good")), '1', 'quarantine add finds a message in the named queue');
+    ok(Lab::Exim::inside($suite, $work, 60, 'run_named /lab/spool-named /lab/log-named'), 'the server runs the named queue');
+    unlike(slurp("$work/log-named"), qr/[Ff]ormat error|signal|not found|panic|\*\*\* spool|\Q$good\E/, '... and has nothing to complain of');
+    is(exit_bits(spoolck('quarantine', 'restore', '--store', $store, $good)), '2', 'it comes back');
+    ok(Lab::Exim::inside($suite, $work, 60, 'run_named /lab/spool-named /lab/log-named'), 'the server runs the named queue');
+    like(slurp("$work/log-named"), qr/ \Q$good\E == keep\@defer.test /, '... and takes it');
+}
+
+# --- What an installation says of itself ---------------------------------------------------------------
+
+sub discovery {
+    my ($suite, $work) = @_;
+    carry_program(program(), "$work/bin");
+    run_ok('sh', '-c', "head -c 150 '$_' > '$_.cut' && cat '$_.cut' > '$_' && rm '$_.cut'") for (glob "$work/spool-named/slow/input/*-H")[0];
+    ok(Lab::Exim::inside($suite, $work, 60, 'discover /lab/spool-named /lab/found'), "$suite: spoolck beside an Exim with a spool directory of its own");
+    my ($found, $scan, $running) = split /\0/, slurp("$work/found");
+    my %spool = map { $_->{path} => $_ } json_lines($found);
+    is_deeply([ sort keys %spool ], [ '/lab/spool-named', '/lab/spool-named/slow', '/var/spool/exim4' ], '... finds it, its named queue, and the usual place');
+    like($spool{'/lab/spool-named'}{version}, $suite eq 'bookworm' ? qr/^4\.96/ : qr/^4\.98/, '... the version');
+    my ($f) = grep { $_->{event} eq 'finding' && $_->{severity} eq 'corrupt' } json_lines($scan);
+    my ($m) = grep { $_->{event} eq 'message' && $_->{verdict} eq 'corrupt' } json_lines($scan);
+    my @t = map { [ /\d+/g ] } $f->{deadline}, $m->{arrival};
+    is(Time::Local::timegm(reverse(@{ $t[0] }[3 .. 5]), $t[0][2], $t[0][1] - 1, $t[0][0]) - Time::Local::timegm(reverse(@{ $t[1] }[3 .. 5]), $t[1][2], $t[1][1] - 1, $t[1][0]),
+        36 * 3600, '... and its keep_malformed');
+    is($running, 0, '... and starts no daemon');
 }
 
 # --- Beside a server at work ------------------------------------------------------------------
@@ -316,6 +414,9 @@ for my $suite (qw(bookworm trixie)) {
     nothing_above_notice($suite, $work);
     damage($suite, $work);
     killers($suite, $work);
+    deadlines($suite, $work);
+    named_queue($suite, $work);
+    discovery($suite, $work);
     beside_the_server($suite, $work);
     there_and_back($suite, $work);
 }

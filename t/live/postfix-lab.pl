@@ -7,11 +7,14 @@
 #   judge     what postcat and the daemons make of those -> postfix-verdicts.tsv
 #   busy      scans beside a Postfix under load
 #   roundtrip a killer: quarantine, work, restore
+#   mixed     a file beside the hash directories
+#   discover  the queues of two instances are found
 #   report    counts by kind and verdict, on standard output
 #   all       everything, in this order
 #
 # Options: --number N damaged files (6000), --daemons N of them for the daemons (4000),
 # --seed N, --lanes N Postfix instances side by side (3).
+# SPOOLCK_LIVE_SUITE: the release of Debian whose Postfix it is (bookworm).
 # Everything lies under ${SPOOLCK_LIVE:-/var/tmp/spoolck-live}.  Run as root.
 
 use strict;
@@ -21,16 +24,16 @@ use File::Basename qw(dirname);
 use lib dirname(Cwd::abs_path(__FILE__)) . '/lib';
 use Getopt::Long;
 use POSIX ();
-use Lab::Util qw(base_dir say_step in_namespace wait_namespaces tsv_read);
+use Lab::Util qw(say_step in_namespace wait_namespaces tsv_read);
 use Lab::Postfix;
 use Lab::Postfix::Corpus qw(make_corpus);
 use Lab::Postfix::Damage qw(make_damage);
-use Lab::Postfix::Beside qw(busy round_trip);
+use Lab::Postfix::Beside qw(busy round_trip hash_mixed discover);
 use Lab::Postfix::Judge qw(judge_postcat judge_lane judge_named select_files select_for_local merge opinion);
 
 my $self = Cwd::abs_path(__FILE__);
-my $base = base_dir();
-my ($corpus, $damaged) = ("$base/postfix-corpus", "$base/postfix-damaged");
+my $base = Lab::Postfix::prefix();
+my ($corpus, $damaged) = ("$base-corpus", "$base-damaged");
 my ($inside, $number, $daemons, $seed, $lanes) = (0, 6000, 4000, 1, 3);
 GetOptions('inside' => \$inside, 'number=i' => \$number, 'daemons=i' => \$daemons, 'seed=i' => \$seed, 'lanes=i' => \$lanes) or exit 16;
 
@@ -41,12 +44,12 @@ sub inside { wait_namespaces(start_inside(@_), "@_") }
 sub judge {
     my @jobs = (['postcat'], ['named'], ['local'], map { [ 'lane', $_ ] } 0 .. $lanes - 1);
     wait_namespaces(map { (start_inside(@$_), "@$_") } @jobs);
-    merge($damaged, "$base/postfix-verdicts.tsv", "$base/postfix-lane-postcat.tsv", "$base/postfix-lane-local.tsv", map { "$base/postfix-lane-$_.tsv" } 'named', 0 .. $lanes - 1);
+    merge($damaged, "$base-verdicts.tsv", "$base-lane-postcat.tsv", "$base-lane-local.tsv", map { "$base-lane-$_.tsv" } 'named', 0 .. $lanes - 1);
 }
 
 sub report {
     my (%n, %postcat, %kinds);
-    for my $r (@{ tsv_read("$base/postfix-verdicts.tsv") }) {
+    for my $r (@{ tsv_read("$base-verdicts.tsv") }) {
         $kinds{ $r->{kind} }{ $r->{daemon} }++;
         $n{"opinion " . opinion($r)}++;
         $n{"daemons $r->{daemon}"}++;
@@ -67,22 +70,26 @@ my %step = (
     judge  => \&judge,
     busy   => sub { inside('busy') },
     roundtrip => sub { inside('roundtrip') },
+    mixed  => sub { inside('mixed') },
+    discover => sub { inside('discover') },
     report => \&report,
 );
 
-sub lab { my ($name) = @_; my $l = Lab::Postfix->new("$base/postfix-lane-$name"); $l->{name} = $name; return $l }
+sub lab { my ($name) = @_; my $l = Lab::Postfix->new("$base-lane-$name"); $l->{name} = $name; return $l }
 
 my %inside = (
     corpus  => sub { make_corpus(lab('corpus'), $corpus) },
-    postcat => sub { judge_postcat(lab("postcat"), $damaged, "$base/postfix-lane-postcat.tsv", 16) },
-    named   => sub { judge_named(lab('named'), $damaged, "$base/postfix-lane-named.tsv") },
+    postcat => sub { judge_postcat(lab("postcat"), $damaged, "$base-lane-postcat.tsv", 16) },
+    named   => sub { judge_named(lab('named'), $damaged, "$base-lane-named.tsv") },
     busy    => sub { busy(lab('busy')) },
     roundtrip => sub { round_trip(lab('roundtrip')) },
-    local   => sub { judge_lane(lab("local"), $damaged, [ select_for_local($damaged, 300) ], "$base/postfix-lane-local.tsv", "local") },
+    mixed   => sub { hash_mixed(lab('mixed')) },
+    discover => sub { discover(lab('discover')) },
+    local   => sub { judge_lane(lab("local"), $damaged, [ select_for_local($damaged, 300) ], "$base-lane-local.tsv", "local") },
     lane    => sub {
         my ($n) = @_;
         my @lane = select_files($damaged, $daemons, $lanes);
-        judge_lane(lab($n), $damaged, $lane[$n], "$base/postfix-lane-$n.tsv", 'smtp');
+        judge_lane(lab($n), $damaged, $lane[$n], "$base-lane-$n.tsv", 'smtp');
     },
 );
 

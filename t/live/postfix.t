@@ -1,5 +1,5 @@
 #!/usr/bin/perl
-# postfix.t - spoolck against the real Postfix of Debian 12
+# postfix.t - spoolck against the real Postfix of Debian 12 (3.7); postfix-trixie.t: of Debian 13 (3.10)
 #
 # A Postfix in a chroot of its own queues some hundred real messages: nothing above a notice on
 # any of them. Thousands of damaged copies are judged by postcat, mailq and the live daemons, and
@@ -8,6 +8,7 @@
 #
 # SPOOLCK_LIVE_DAMAGED (4000) and SPOOLCK_LIVE_DAEMONS (2400): how many copies, how many of
 # them the daemons get. SPOOLCK_LIVE_KEEP=1 takes the results of an earlier run.
+# SPOOLCK_LIVE_SUITE=trixie: Debian 13.
 
 use strict;
 use warnings;
@@ -16,13 +17,15 @@ use File::Basename qw(dirname);
 use JSON::PP;
 use Test::More;
 use lib dirname(Cwd::abs_path(__FILE__)) . '/lib';
-use Lab::Util qw(base_dir tsv_read);
+use Lab::Postfix;
+use Lab::Util qw(tsv_read);
 use Lab::Postfix::Judge qw(opinion);
 
 my $here = dirname(Cwd::abs_path(__FILE__));
-my $base = base_dir();
+my $base = Lab::Postfix::prefix();
 my $spoolck = $ENV{SPOOLCK} || "$here/../../spoolck";
-my @size = ('--number', $ENV{SPOOLCK_LIVE_DAMAGED} || 4000, '--daemons', $ENV{SPOOLCK_LIVE_DAEMONS} || 2400);
+my ($number, $daemons) = ($ENV{SPOOLCK_LIVE_DAMAGED} || 4000, $ENV{SPOOLCK_LIVE_DAEMONS} || 2400);
+my @size = ('--number', $number, '--daemons', $daemons);
 
 # What the judges accept or refuse otherwise than spoolck, each with its reason: kind or finding,
 # then why.
@@ -34,7 +37,7 @@ my %milder = (
 );
 
 # Where releases differ it decides what is damage.
-my $version = `chroot '$base/postfix-chroot' postconf -h mail_version 2>/dev/null` =~ /^([\d.]+)/ ? $1 : '3.7.11';
+my ($version) = `chroot '$base-chroot' postconf -d -h mail_version 2>/dev/null` =~ /^([\d.]+)/ or die "no Postfix in $base-chroot";
 
 sub lab {
     my @cmd = ('perl', "$here/postfix-lab.pl", @size, @_);
@@ -70,7 +73,7 @@ sub excused {
 }
 
 sub healthy {
-    my ($m, $summary) = scan("$base/postfix-corpus");
+    my ($m, $summary) = scan("$base-corpus");
     my @loud = grep { $m->{$_}{verdict} !~ /^(?:ok|noted|busy)\z/ } sort keys %$m;
     cmp_ok($summary->{messages}, '>=', 300, "$summary->{messages} real messages");
     is("@loud[0 .. ($#loud < 4 ? $#loud : 4)]", '', 'nothing above a notice on any of them');
@@ -78,10 +81,10 @@ sub healthy {
 }
 
 sub damaged {
-    my ($m, $summary) = scan("$base/postfix-damaged");
+    my ($m, $summary) = scan("$base-damaged");
     my (%count, @missed, @mild, %excused, %stricter);
     my $judged = 0;
-    for my $row (@{ tsv_read("$base/postfix-verdicts.tsv") }) {
+    for my $row (@{ tsv_read("$base-verdicts.tsv") }) {
         my $mine = $m->{ $row->{file} } or next;
         $judged++ if opinion($row) ne 'unknown';
         my $opinion = opinion($row);
@@ -99,8 +102,8 @@ sub damaged {
     diag("$_: $count{$_}") for sort keys %count;
     diag("excused, $_ ($milder{$_}): $excused{$_}") for sort keys %excused;
     diag("corrupt though every judge took it, $_: $stricter{$_}") for sort keys %stricter;
-    cmp_ok($summary->{messages}, '>=', 2000, "$summary->{messages} damaged copies examined");
-    cmp_ok($judged, '>=', 1500, "$judged of them were judged by the daemons");
+    cmp_ok($summary->{messages}, '>=', $number / 2, "$summary->{messages} damaged copies examined");
+    cmp_ok($judged, '>=', $daemons * 5 / 8, "$judged of them were judged by the daemons");
     diag("missed: $_") for @missed[0 .. ($#missed < 20 ? $#missed : 20)];
     diag("too mild: $_") for @mild[0 .. ($#mild < 20 ? $#mild : 20)];
     cmp_ok(scalar @missed, '<=', $summary->{messages} / 1000, 'at most 1 in 1,000 of what a judge refuses is missed');
@@ -110,7 +113,7 @@ sub damaged {
 
 sub killers {
     my %deaths;
-    $deaths{ $_->{kind} } += $_->{deaths} >= 2 for @{ tsv_read("$base/postfix-lane-named.tsv") };
+    $deaths{ $_->{kind} } += $_->{deaths} >= 2 for @{ tsv_read("$base-lane-named.tsv") };
     cmp_ok($deaths{$_} || 0, '>=', 1, "$_: the real qmgr dies at every start") for qw(named-bad-extra-offset named-old-style-order named-seek-beyond);
 }
 
@@ -122,5 +125,7 @@ subtest 'known killers' => \&killers;
 unless ($ENV{SPOOLCK_LIVE_ONLY_COMPARE}) {
     lab('busy');
     lab('roundtrip');
+    lab('mixed');
+    lab('discover');
 }
 done_testing();

@@ -25,7 +25,7 @@ extern const struct format fmt_exim;
 struct msg {
 	const char *id, *path;
 	unsigned place;
-	uint32_t version, mode, uid;
+	uint32_t version, mode, uid, nlink, keep;
 	GByteArray *part[3];   /* -H, -D, -J; NULL = there is none */
 };
 
@@ -53,7 +53,7 @@ static struct msg *healthy(void)
 {
 	struct msg *m = g_new0(struct msg, 1);
 
-	*m = (struct msg){ ID, ID "-H", 0, 0, 0100640, OWNER, { bytes(HEAD, -1), bytes(DATA, -1), NULL } };
+	*m = (struct msg){ ID, ID "-H", 0, 0, 0100640, OWNER, 1, 0, { bytes(HEAD, -1), bytes(DATA, -1), NULL } };
 	return m;
 }
 
@@ -93,6 +93,7 @@ static void facts(const struct msg *f, struct message *m, size_t cap)
 	m->site.now = NOW;
 	m->site.owner = OWNER;
 	m->site.version = f->version;
+	m->site.keep = f->keep;
 	for (unsigned i = 0; i < 3; i++) {
 		struct part *p = &m->parts[i];
 
@@ -103,7 +104,7 @@ static void facts(const struct msg *f, struct message *m, size_t cap)
 		p->len = i == 1 ? MIN(p->size, cap) : p->size;
 		p->mode = f->mode;
 		p->uid = f->uid;
-		p->nlink = 1;
+		p->nlink = f->nlink;
 		p->bytes = g_memdup2(f->part[i]->data, p->len);
 	}
 }
@@ -331,6 +332,19 @@ static void test_options(void)
 		{ 0, "-unknown option", "--(ldap", "exim.option-quoter suspect none", VERSION(4, 95, 0) },
 		{ 0, "-unknown option", "--(nosuch)new x", "exim.option-quoter suspect server-deletes", 0 },
 		{ 0, "-unknown option", "--(nosuch)new x", "exim.option-quoter " DELETES, VERSION(4, 96, 0) },
+		{ 0, "-unknown option", "-N x", "exim.option-ignored " NOTICE, 0 },
+		{ 0, "-unknown option", "-localerror ", "exim.option-ignored " NOTICE, 0 },
+		{ 0, "[192.0.2.1]:45408", "192.0.2.1.45408", "", 0 },
+		{ 0, "[192.0.2.1]:45408", "[2001:db8::1]:0", "", 0 },
+		{ 0, "[192.0.2.1]:45408", "2001:db8::1.25", "", 0 },
+		{ 0, "[192.0.2.1]:45408", "[192.0.2.1]", "exim.option-address " NOTICE, 0 },
+		{ 0, "[192.0.2.1]:45408", "[192.0.2.1]:x", "exim.option-address " NOTICE, 0 },
+		{ 0, "[192.0.2.1]:45408", "[192.0.2.1:45408", "exim.option-address " NOTICE, 0 },
+		{ 0, "[192.0.2.1]:45408", "[]:45408", "exim.option-address " NOTICE, 0 },
+		{ 0, "[192.0.2.1]:45408", "[192.0.2.1]:99999", "exim.option-address " NOTICE, 0 },
+		{ 0, "[192.0.2.1]:45408", "192.0.2.1.", "exim.option-address " NOTICE, 0 },
+		{ 0, "[192.0.2.1]:45408", ".25", "exim.option-address " NOTICE, 0 },
+		{ 0, "[192.0.2.1]:45408", "client", "exim.option-address " NOTICE, 0 },
 		{ 0, "--tls_sni a\\\\", "--tls_sni a\\", "exim.tls-backslash " STOPS, 0 },
 		{ 0, "--tls_sni a\\\\", "--tls_sni a\\", "exim.tls-backslash suspect none", VERSION(4, 96, 0) },
 		{ 0, "_empty 0\n", "_empty -5\n", "exim.acl-length " STOPS, 0 },
@@ -417,6 +431,10 @@ static void test_recipients(void)
 		  "exim.recipient-old " NOTICE, VERSION(4, 80, 0) },
 		{ 0, "bob@example.org\n", "bob@example.org 7\n", "exim.recipient-parent " STOPS, 0 },
 		{ 0, "bob@example.org\n", "12345\n", "exim.recipient-address " NOTICE, 0 },
+		{ 0, "bob@example.org\n", "bob\n", "exim.recipient-address " NOTICE, 0 },
+		{ 0, " 17,12  0,-1#3", " 17,31  0,-1#3", "", 0 },
+		{ 0, " 17,12  0,-1#3", " 17,32  0,-1#3", "exim.recipient-dsn " NOTICE, 0 },
+		{ 0, " 17,12  0,-1#3", " 17,-1  0,-1#3", "exim.recipient-dsn " NOTICE, 0 },
 		{ 0, "bob@example.org\n", "\n", "exim.recipient-empty " DELETES, 0 },
 	};
 	static const struct { unsigned n; uint32_t version; const char *wanted; } many[] = {
@@ -554,6 +572,9 @@ static void test_status(void)
 	m->mode = 0100644;
 	expect(m, "exim.owner " NOTICE);
 	m = healthy();
+	m->nlink = 2;
+	expect(m, "exim.links " NOTICE);
+	m = healthy();
 	m->id = NEW_ID;
 	m->path = NEW_ID "-H";
 	m->version = VERSION(4, 96, 0);
@@ -568,6 +589,74 @@ static void test_status(void)
 	change(m, 0, "1795171113 0", "1795171153 0", -1);
 	change(m, 1, ID, NEW_ID, -1);
 	expect(m, "exim.first-line suspect none");
+}
+
+/* A line of a recipient that old releases cut in two. */
+static void test_long_recipient(void)
+{
+	static const struct { size_t len; uint32_t version; const char *wanted; } rows[] = {
+		{ 16000, VERSION(4, 94, 0), "" }, { 17000, VERSION(4, 94, 2), "" }, { 17000, 0, "" },
+		{ 17000, VERSION(4, 94, 1), "exim.line-length suspect server-deletes" },
+		{ 65600, 0, "exim.line-length " DELETES },
+	};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+		g_autofree char *wide = g_strnfill(rows[i].len, 'x');
+		g_autofree char *line = g_strconcat(wide, "@x.test\n", NULL);
+		struct msg *m = healthy();
+
+		m->version = rows[i].version;
+		change(m, 0, "bob@example.org\n", line, -1);
+		expect(m, rows[i].wanted);
+	}
+}
+
+/* Until when Exim keeps what it cannot read. */
+static void test_deadline(void)
+{
+	static const struct { const char *from, *to; uint32_t keep; int64_t deadline; } rows[] = {
+		{ "<alice@example.org>", "alice", 0, 1795171113 + 345600 },
+		{ "<alice@example.org>", "alice", 3600, 1795171113 + 3600 },
+		/* The time of the -H file counts when the header lines alone are bad, else the id's. */
+		{ "1795171113 0", "1795171115 x", 3600, 1795171113 + 3600 },
+		{ "013  Subject", "999  Subject", 3600, 1795171113 + 3600 },
+		{ "<alice@example.org>", "<>", 3600, 0 },
+		{ "17,0#3", "17,4#3", 3600, 0 },
+	};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+		struct msg *m = healthy();
+		struct report *r;
+
+		m->keep = rows[i].keep;
+		change(m, 0, rows[i].from, rows[i].to, -1);
+		r = run(m);
+		g_assert_cmpint(r->count > 0 ? r->findings[0].deadline : 0, ==, rows[i].deadline);
+		g_free(r);
+		msg_free(m);
+	}
+}
+
+/* -D or -J without the rest, as `explain` of one file sees it. */
+static void test_alone(void)
+{
+	struct msg *m = healthy();
+
+	g_byte_array_unref(m->part[0]);
+	m->part[0] = NULL;
+	m->path = ID "-D";
+	expect(m, "");
+	m = healthy();
+	g_byte_array_unref(m->part[0]);
+	m->part[0] = NULL;
+	change(m, 1, ID "-D\n", "1xUM0n-00000r-16-D\n", -1);
+	expect(m, "exim.data-id " DAMAGED);
+	m = healthy();
+	g_byte_array_unref(m->part[0]);
+	g_byte_array_unref(m->part[1]);
+	m->part[0] = m->part[1] = NULL;
+	m->part[2] = bytes("one@x\n\n", -1);
+	expect(m, "exim.journal-line " DELETES);
 }
 
 /* --- Names ---------------------------------------------------------------------------------------- */
@@ -588,7 +677,8 @@ static void test_names(void)
 		{ 0, ID, NAME_FOREIGN, 0 }, { 0, ID "-X", NAME_FOREIGN, 0 }, { 0, "-H", NAME_FOREIGN, 0 },
 		{ 0, "1xUM0n-00000r_15-H", NAME_FOREIGN, 0 }, { 0, "ab/" ID "-H", NAME_FOREIGN, 0 },
 		{ 0, ID "-H~", NAME_FOREIGN, 0 }, { 0, "", NAME_FOREIGN, 0 }, { 2, ID "-H", NAME_FOREIGN, 0 },
-		{ 9, ID "-H", NAME_FOREIGN, 0 }, { 0, ID "--K", NAME_FOREIGN, 0 }, { 0, "hdr.x", NAME_FOREIGN, 0 },
+		{ 4, ID "/" ID ".eml", NAME_TRANSIENT, 0 }, { 4, "x/y", NAME_FOREIGN, 0 },
+		{ 4, "y", NAME_FOREIGN, 0 }, { 9, ID "-H", NAME_FOREIGN, 0 }, { 0, ID "--K", NAME_FOREIGN, 0 }, { 0, "hdr.x", NAME_FOREIGN, 0 },
 	};
 	static const char *const exim[] = { "db", "input", "msglog", "log" };
 	static const char *const postfix[] = { "active", "deferred", "incoming", "input" };
@@ -630,6 +720,23 @@ static void test_orphan(void)
 	g_assert_cmpuint(r.count, ==, 2);
 	g_assert_cmpstr(finding_def(r.findings[0].id)->name, ==, "exim.data-orphan");
 	g_assert_cmpstr(finding_def(r.findings[1].id)->name, ==, "exim.journal-orphan");
+}
+
+static void test_leftover(void)
+{
+	const struct site site = { .now = NOW };
+	struct part p = { .size = 5, .mtime = NOW - 80000, .mode = 0100640 };
+	struct report r = { 0 };
+	static const char *const queue[] = { "input", "msglog" }, *const other[] = { "inputs", "x" };
+
+	fmt_exim.leftover(0, &p, &site, &r);
+	g_assert_cmpuint(r.count, ==, 0);
+	p.mtime = NOW - 90000;
+	fmt_exim.leftover(0, &p, &site, &r);
+	g_assert_cmpuint(r.count, ==, 1);
+	g_assert_cmpstr(finding_def(r.findings[0].id)->name, ==, "exim.leftover");
+	g_assert_true(fmt_exim.inner("slow", queue, 2));
+	g_assert_false(fmt_exim.inner("slow", other, 2));
 }
 
 /* --- Every damage ends ------------------------------------------------------------------------------- */
@@ -750,6 +857,10 @@ int main(int argc, char **argv)
 	g_test_add_func("/exim/status", test_status);
 	g_test_add_func("/exim/names", test_names);
 	g_test_add_func("/exim/orphan", test_orphan);
+	g_test_add_func("/exim/leftover", test_leftover);
+	g_test_add_func("/exim/long-recipient", test_long_recipient);
+	g_test_add_func("/exim/deadline", test_deadline);
+	g_test_add_func("/exim/alone", test_alone);
 	g_test_add_func("/exim/truncated", test_truncated);
 	g_test_add_func("/exim/flipped", test_flipped);
 	g_test_add_func("/exim/windows", test_windows);

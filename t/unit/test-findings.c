@@ -57,7 +57,7 @@ static void test_severities(void)
 		"postfix.recipient-count", "postfix.arrival-twice", "postfix.attribute-value",
 		"postfix.warn-time", "postfix.verp", "postfix.recipient-order",
 		"postfix.trailing-bytes", "postfix.incomplete", "postfix.hash-directory",
-		"postfix.inode", "postfix.put-aside", NULL
+		"postfix.hash-mixed", "postfix.inode", "postfix.put-aside", "postfix.envelope-line-end", NULL
 	};
 	static const char *const suspects[] = {
 		"spool.foreign", "spool.duplicate-id", "spool.place-missing", "postfix.sender-twice",

@@ -550,7 +550,7 @@ static void test_attributes(void)
 	static const char *const good[] = { "ret_flags=1", "ret_flags=2", "trace_flags=8",
 					    "create_time=0", "envelope_id=QQ+3D",
 					    "rewrite_context=remote",
-					    "\f rewrite_context \v=\r local\n " };
+					    "\f rewrite_context \v= local\t " };
 
 	for (unsigned i = 0; i < G_N_ELEMENTS(refused); i++) {
 		expect(with(healthy(), 97, 'A', refused[i]), "postfix.attribute", DELETES, 97);
@@ -598,6 +598,13 @@ static void test_recipients(void)
 	insert(f, 97, g);
 	field(f, 1, (int64_t)f->text);
 	expect(f, "postfix.envelope-nul", "suspect damaged-delivery", 97);
+	g_free(g);
+	g = fresh(0);
+	recn(g, 'I', "two\nlines", 9);
+	f = healthy();
+	insert(f, 97, g);
+	field(f, 1, (int64_t)f->text);
+	expect(f, "postfix.envelope-line-end", NOTICE, 97);
 	g_free(g);
 	f = dropped();
 	put(f, at(f, 'R', 0), "O");
@@ -881,6 +888,9 @@ static void test_names(void)
 	kind(INCOMING, "", NAME_FOREIGN, 0);
 	kind(INCOMING, "a-b", NAME_FOREIGN, 0);
 	kind(INCOMING, "a\nb", NAME_FOREIGN, 0);
+	g_assert_true(fmt_postfix.inode_in_name("4F2A1C0B9", 9));
+	g_assert_false(fmt_postfix.inode_in_name("4jW9FC42qMz8r55", 15));
+	g_assert_false(fmt_postfix.inode_in_name("4F2A1", 5));
 	kind(INCOMING, "4F/" ID, NAME_FOREIGN, 0);
 	kind(INCOMING, "/" ID, NAME_FOREIGN, 0);
 	kind(INCOMING, "4//" ID, NAME_FOREIGN, 0);

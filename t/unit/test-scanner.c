@@ -5,6 +5,7 @@
 
 #include "beneath.h"
 #include "bounds.h"
+#include "host.h"
 #include "mask.h"
 #include "scan.h"
 #include "seen.h"
@@ -34,6 +35,7 @@ static void fill(struct report *r)
 
 		f->impact = IMPACT_SERVER_STOPS;
 		f->unit = UNIT_PART;
+		f->deadline = INT64_MIN + i;
 		for (unsigned k = 0; k < TEXT_MAX; k++)
 			text_bytes(&f->found, (const uint8_t *)"\0", 1);
 		text_str(&f->field, "field");
@@ -71,6 +73,7 @@ static void test_wire_round_trip(void)
 	g_assert_cmpint(back.arrival, ==, -1);
 	g_assert_cmpmem(back.sender, back.sender_len, r.sender, r.sender_len);
 	g_assert_cmpuint(back.findings[3].offset, ==, UINT64_MAX - 3);
+	g_assert_cmpint(back.findings[3].deadline, ==, INT64_MIN + 3);
 	g_assert_cmpuint(back.findings[3].found.len, ==, TEXT_MAX);
 }
 
@@ -358,6 +361,104 @@ static void test_beneath(void)
 	close(root);
 }
 
+/* --- host --------------------------------------------------------------------------- */
+
+/* A configuration file with this text; the path, g_free. */
+static char *configuration(const char *text)
+{
+	char *path = NULL;
+	int fd = g_file_open_tmp("spoolck-host-XXXXXX", &path, NULL);
+
+	g_assert_cmpint(fd, >=, 0);
+	close(fd);
+	g_assert_true(g_file_set_contents(path, text, -1, NULL));
+	return path;
+}
+
+static void test_host_values(void)
+{
+	static const struct { const char *text, *before, *value; } rows[] = {
+		{ "# x\nO QueueDirectory=/var/spool/mqueue\n", "O QueueDirectory=", "/var/spool/mqueue" },
+		{ "OQ/var/spool/mqueue\r\nOQ/other\n", "OQ", "/var/spool/mqueue" },
+		{ "Qlocal, P=/var/q/l*, F=f\n", "Q*P=", "/var/q/l*" },
+		{ "Q, P=/a b\n", "Q*P=", "/a" },
+		{ "queue = 4d\n", "keep = ", NULL }, { "keep = \n", "keep = ", NULL }, { "", "", NULL },
+		{ "/a path\n/b\n", "", "/a path" }, { "\n\n/b", "", "/b" }, { "Q P=", "Q*P=", NULL },
+		{ "xO QueueDirectory=/a\n", "O QueueDirectory=", NULL },
+	};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+		g_autofree char *path = configuration(rows[i].text);
+		const struct source source = { .file = path, .before = rows[i].before };
+		g_autofree char *value = host_value(&source);
+
+		g_assert_cmpstr(value, ==, rows[i].value);
+		unlink(path);
+		g_assert_null(host_value(&source)); /* there is no such file now */
+	}
+}
+
+static void test_host_durations(void)
+{
+	static const struct { const char *text; gint64 seconds; } rows[] = {
+		{ "4d", 345600 }, { "1w2d3h4m5s", 788645 }, { "90", 90 }, { "0s", 0 }, { "0", 0 },
+		{ "", -1 }, { "d", -1 }, { "4x", -1 }, { "4d x", -1 }, { "-4d", -1 }, { " 4d", -1 },
+		{ "99999999999999999999d", -1 },
+	};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+		uint64_t seconds = 0;
+		bool good = host_duration(rows[i].text, &seconds);
+
+		g_assert_cmpint(good ? (gint64)seconds : -1, ==, rows[i].seconds);
+	}
+}
+
+static void test_host_roots(void)
+{
+	g_autofree char *dir = g_dir_make_tmp("spoolck-host-XXXXXX", NULL);
+	g_autofree char *text = g_strdup_printf("dir %s/q*\ndir %s/one\ndir %s/*/x\ndir relative\n"
+						"dir %s/./one\ndir %s/nowhere\ndir %s/file\nhome %s\n",
+						dir, dir, dir, dir, dir, dir, dir);
+	g_autofree char *path = configuration(text), *usual = g_strconcat(dir, "/usual", NULL);
+	g_autofree char *one = g_strconcat(dir, "/one", NULL);
+	const char *const defaults[] = { usual, one, NULL };
+	const struct source sources[] = {
+		{ .file = path, .before = "dir " }, { .file = "/nonexistent/spoolck", .before = "" },
+		{ .file = path, .before = "home ", .below = "msgs" }, { .before = NULL },
+	};
+	const struct format server = { .sources = sources, .default_roots = defaults };
+	static const char *const wanted[] = { "q1", "q2", "one", "msgs", "usual" };
+	static const char *const made[] = { "q1", "q2", "one", "msgs", "usual", "q1/x", "other", "other/x" };
+	g_autofree char *file = g_strconcat(dir, "/file", NULL);
+	unsigned configured;
+	GPtrArray *roots;
+
+	for (size_t i = 0; i < G_N_ELEMENTS(made); i++) {
+		g_autofree char *made_path = g_build_filename(dir, made[i], NULL);
+
+		g_assert_cmpint(mkdir(made_path, 0700), ==, 0);
+	}
+	g_assert_true(g_file_set_contents(file, "", 0, NULL));
+	roots = host_look(&server, &configured);
+	g_assert_cmpuint(configured, ==, 4);
+	g_assert_cmpuint(roots->len, ==, G_N_ELEMENTS(wanted));
+	for (size_t i = 0; i < G_N_ELEMENTS(wanted); i++) {
+		g_autofree char *want = g_build_filename(dir, wanted[i], NULL);
+
+		g_assert_cmpstr(roots->pdata[i], ==, want);
+	}
+	g_ptr_array_free(roots, TRUE);
+	unlink(path);
+	unlink(file);
+	for (size_t i = G_N_ELEMENTS(made); i > 0; i--) {
+		g_autofree char *made_path = g_build_filename(dir, made[i - 1], NULL);
+
+		rmdir(made_path);
+	}
+	rmdir(dir);
+}
+
 /* --- Masking ---------------------------------------------------------------- */
 
 static char *mask_all(const char *text, unsigned how)
@@ -480,5 +581,8 @@ int main(int argc, char **argv)
 	g_test_add_func("/decide/refusals", test_decide_refusals);
 	g_test_add_func("/decide/brake", test_decide_brake);
 	g_test_add_func("/beneath", test_beneath);
+	g_test_add_func("/host/values", test_host_values);
+	g_test_add_func("/host/durations", test_host_durations);
+	g_test_add_func("/host/roots", test_host_roots);
 	return g_test_run();
 }

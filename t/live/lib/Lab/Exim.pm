@@ -6,6 +6,7 @@ package Lab::Exim;
 use strict;
 use warnings;
 use Cwd ();
+use File::Path qw(remove_tree);
 use File::Basename qw(dirname);
 use IO::Socket::INET;
 use POSIX ();
@@ -63,7 +64,7 @@ sub enter {
 
 sub user { return (getpwnam 'Debian-exim')[2, 3] }
 
-# A spool directory for the macros.
+# A spool directory for the macros; a named queue's is made by Exim.
 sub new_spool {
     my ($spool) = @_;
     my ($uid, $gid) = user();
@@ -289,6 +290,13 @@ sub busy {
     });
 }
 
+# A few messages that can be delivered.
+sub queue_few {
+    my ($spool, $count) = @_;
+    new_spool($spool);
+    exim($spool, "Subject: $_\n\nText.\n", '-odq', '-f', "a$_\@lab.test", "b$_\@ok.test") for 1 .. $count;
+}
+
 # Thaws and runs the queue; what was listed and logged goes to a file.
 sub run_queue {
     my ($spool, $to) = @_;
@@ -303,14 +311,56 @@ sub run_queue {
     print {$log} map { -e ? slurp($_) : () } "$spool/log/mainlog";
 }
 
+# Some mail for a named queue, some for the usual one.
+sub named {
+    my ($spool) = @_;
+    new_spool($spool);
+    for my $n (1 .. 6) {
+        exim($spool, "Subject: $n\n\ntext $n\n", '-odq', $n % 2 ? '-DNAMED=slow' : (), '-f', "n$n\@lab.test", 'keep@defer.test', "a$n\@ok.test");
+    }
+}
+
+# Runs the named queue; its listing and the log go to a file.
+sub run_named {
+    my ($spool, $to) = @_;
+    system 'rm', '-rf', "$spool/log", "$spool/db";
+    new_spool($spool);
+    my ($status) = exim($spool, '', '-qffGslow');
+    my ($again, $out) = exim($spool, '', '-bpr', '-qGslow');
+    spew($to, ($status || $again ? 'failed ' : '') . $out . join '', map { -e ? slurp($_) : () } "$spool/log/mainlog", "$spool/log/paniclog");
+}
+
+# One delivery attempt each for lines "SPOOL ID KEEP" of a list: those that are still there afterwards.
+sub keep {
+    my ($list, $to) = @_;
+    my $left = '';
+    for my $line (split /\n/, slurp($list)) {
+        my ($spool, $id, $keep) = split ' ', $line;
+        new_spool($spool);
+        exim($spool, "", "-DHELD=1", "-DKEEP=${keep}s", "-M", $id);
+        $left .= "$line\n" if -e "$spool/input/$id-H";
+    }
+    spew($to, $left);
+}
+
+# What spoolck finds on a host where Exim has another spool directory and keep_malformed.
+sub discover {
+    my ($spool, $to) = @_;
+    run_ok('mount', '-t', 'tmpfs', 'none', '/etc/exim4');
+    spew('/etc/exim4/exim4.conf', "spool_directory = $spool\nkeep_malformed = 36h\n");
+    local $ENV{LD_LIBRARY_PATH} = '/lab/bin';
+    my $found = `/lab/bin/spoolck spools --format json 2>&1`;
+    my $scan = `/lab/bin/spoolck scan --format json 2>&1`;
+    my $running = grep { (readlink || '') =~ /exim/ } glob '/proc/[0-9]*/exe';
+    spew($to, "$found\0$scan\0$running");
+}
+
 # --- Judging ------------------------------------------------------------------------------------
 
 # What Exim makes of the one message in a spool: a word, and the recipients that it would try.
 #   crash format unread locked gone completed held
 sub judge_one {
     my ($spool, $id) = @_;
-    system 'rm', '-rf', "$spool/log", "$spool/db", "$spool/msglog";
-    new_spool($spool);
     my $journal = -e "$spool/input/$id-J";
     my ($list, $out) = exim($spool, '', '-bp');
     my ($status, $said) = exim($spool, '', '-DHELD=1', '-M', $id);
@@ -336,7 +386,7 @@ sub judge {
     my ($uid, $gid) = user();
     for my $name (split /\n/, slurp($list)) {
         next if $n++ % $lanes != $lane;
-        system 'rm', '-rf', $spool;
+        remove_tree($spool);
         new_spool($spool);
         my ($id) = $name =~ m{([^/]+)\z};
         for my $tail (qw(H D J)) {

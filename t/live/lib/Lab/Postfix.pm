@@ -14,12 +14,17 @@ use Lab::Util qw(slurp spew run_ok loopback_up wait_for base_dir);
 
 my $here = dirname(Cwd::abs_path(__FILE__));
 
-sub chroot_dir { return base_dir() . '/postfix-chroot' }
+# Debian's release: bookworm has Postfix 3.7, trixie 3.10. What belongs to another one than the
+# first has its name in it.
+sub suite { return $ENV{SPOOLCK_LIVE_SUITE} || 'bookworm' }
+sub prefix { return base_dir() . '/postfix' . (suite() eq 'bookworm' ? '' : '-' . suite()) }
+
+sub chroot_dir { return prefix() . '-chroot' }
 
 # The chroot, built when it is not there yet.
 sub build_chroot {
     local $ENV{SPOOLCK_DEBCONF} = 'postfix postfix/main_mailer_type select No configuration';
-    run_ok("$here/../../chroot.sh", 'bookworm', chroot_dir(), 'postfix');
+    run_ok("$here/../../chroot.sh", suite(), chroot_dir(), 'postfix');
 }
 
 sub new {

@@ -9,7 +9,7 @@ use Socket;
 use Time::HiRes qw(time sleep);
 
 our @EXPORT_OK = qw(wait_children base_dir say_step slurp spew tsv_write tsv_read run_ok in_namespace wait_namespaces
-    loopback_up wait_for stop_children spawn rng);
+    loopback_up wait_for stop_children spawn rng carry_program);
 
 # Where chroots and results live unless the caller says otherwise.
 sub base_dir { return $ENV{SPOOLCK_LIVE} || '/var/tmp/spoolck-live' }
@@ -98,6 +98,15 @@ sub wait_namespaces {
         push @failed, $what if defined $what && $?;
     }
     die "failed: @failed\n" if @failed;
+}
+
+# Copies a program and its libraries, but for those of the C library, to a directory, where another system
+# can run it with LD_LIBRARY_PATH.
+sub carry_program {
+    my ($program, $dir) = @_;
+    run_ok('mkdir', '-p', $dir);
+    my @libraries = grep { !m{/(?:libc|libm|ld-linux[^/]*)\.so} } `ldd '$program'` =~ m{(/\S+)}g;
+    run_ok('cp', '-L', $program, @libraries, $dir);
 }
 
 sub loopback_up {

@@ -71,7 +71,8 @@ my %head = (
     'option-value' => sub { my ($r, $h) = @_; my @l = grep { substr($h, $_->[1], $_->[2] - $_->[1]) =~ /^-{1,2}(?!acl)\S+ / } of($h, 'option'); return unless @l; my $l = $l[ $r->(scalar @l) ];
         my $t = substr $h, $l->[1], $l->[2] - $l->[1]; my $new = number_for($r); $t =~ s/^(\S+) .*/$1 $new/s; return with($h, $l->[1], $l->[2], "$t\n") },
     'option-new' => sub { my ($r, $h) = @_; my @l = of($h, 'option') or return; my $l = $l[ $r->(scalar @l) ];
-        return with($h, $l->[1], $l->[1], ("-unknown_option of the future\n", "--another\n", "-debuglog_name \n", "-frozen x\n", "-frozen\n", "--(ldap\n", "--(ldap)aclm q 3\nabc\n", "--(nosuch)helo_name x\n", "-\n", "-tls_sni x\\\n", "-N\n", "-aclm x\n", "-aclm  y 3\nabc\n")[ $r->(13) ]) },
+        return with($h, $l->[1], $l->[1], ("-unknown_option of the future\n", "--another\n", "-debuglog_name \n", "-frozen x\n", "-frozen\n", "--(ldap\n", "--(ldap)aclm q 3\nabc\n", "--(nosuch)helo_name x\n", "-\n", "-tls_sni x\\\n", "-N\n", "-aclm x\n", "-aclm  y 3\nabc\n",
+            "-N x\n", "-local_scan\n", "-host_address x\n", "-interface_address [192.0.2.3]\n")[ $r->(17) ]) },
 );
 
 sub matches {

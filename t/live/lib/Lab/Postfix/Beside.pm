@@ -6,6 +6,9 @@ package Lab::Postfix::Beside;
 #               no word of it in the log, every message delivered
 #   round trip  a killer among sound mail: the queue manager dies at every start; `scan -p` puts it
 #               aside and the server works again; restored, it is the same file to the last byte
+#   hash mixed  a file beside the hash directories of deferred/: the queue manager passes over it until
+#               `postsuper -s`, and a scan notes that
+#   discover    spoolck finds the queues of two instances, by their configuration alone
 
 use strict;
 use warnings;
@@ -15,9 +18,9 @@ use JSON::PP;
 use POSIX ();
 use Time::HiRes qw(time sleep);
 use Lab::Smtp;
-use Lab::Util qw(slurp spew run_ok spawn stop_children wait_for say_step);
+use Lab::Util qw(carry_program slurp spew run_ok spawn stop_children wait_for say_step);
 
-our @EXPORT_OK = qw(busy round_trip);
+our @EXPORT_OK = qw(busy round_trip hash_mixed discover);
 
 my ($sink_port, $smtp_port) = (2610, 2611);
 
@@ -81,7 +84,8 @@ sub sender {
     my $pid = fork // die "fork: $!";
     return $pid if $pid;
     my $n = 0;
-    eval { send_some(20, $n++ % 2 ? 'user' : 'tmp') while time < $end; 1 } or print STDERR "# sender: $@";
+    # A connection that is lost on a busy machine is not the end.
+    while (time < $end) { eval { send_some(20, $n++ % 2 ? 'user' : 'tmp'); 1 } or print STDERR "# sender: $@" and sleep 0.2 }
     POSIX::_exit(0);
 }
 
@@ -122,6 +126,52 @@ sub qmgr_deaths {
     my ($lab) = @_;
     my $log = slurp("$lab->{dir}/log/postfix.log");
     return scalar(() = $log =~ m{process \S+/qmgr pid \d+ exit status 1}g);
+}
+
+# How often the log has said that delivery of this message was put off.
+sub tries {
+    my ($lab, $id) = @_;
+    my $log = slurp("$lab->{dir}/log/postfix.log");
+    return scalar(() = $log =~ /: \Q$id\E: to=<.*status=deferred/g);
+}
+
+sub hash_mixed {
+    my ($lab) = @_;
+    start_lab($lab);
+    send_some(10, 'tmp');
+    my ($flat, $other);
+    wait_for('a deferred message', 30, sub {
+        my @files = $lab->files('deferred');
+        return @files >= 5 && rename($lab->spool . "/$files[0]", $lab->spool . '/' . $files[0] =~ s{/./}{/}r) && (($flat, $other) = map { s{.*/}{}r } @files);
+    });
+    my ($before, $beside) = map { tries($lab, $_) } $flat, $other;
+    wait_for('others to be tried again', 30, sub { tries($lab, $other) >= $beside + 3 });
+    tries($lab, $flat) == $before or die "the queue manager has found deferred/$flat\n";
+    my ($status, @events) = scan($lab);
+    grep { ($_->{name} // '') eq 'postfix.hash-mixed' && $_->{part} eq 'deferred' } @events or die "the scan says nothing of deferred/$flat\n";
+    $lab->command('postsuper', '-s');
+    wait_for('it to be tried again', 30, sub { tries($lab, $flat) > $before });
+    print STDERR "# hash mixed: deferred/$flat was passed over until postsuper -s\n";
+    $lab->stop;
+    stop_children();
+}
+
+sub discover {
+    my ($lab) = @_;
+    my ($etc, $data) = map { "$lab->{dir}/$_" } qw(etc data);
+    $lab->configure("multi_instance_directories = /etc/postfix/two\n", $master);
+    run_ok('mkdir', '-p', "$etc/two", map { "$data/queue-two/$_" } qw(active bounce corrupt defer deferred hold incoming maildrop pid private public));
+    spew("$etc/two/main.cf", slurp("$etc/main.cf") =~ s{^(multi_instance_directories|queue_directory|data_directory).*\n}{}mgr
+        . "multi_instance_name = postfix-two\nqueue_directory = /var/lib/postfix/queue-two\ndata_directory = /var/lib/postfix/two\n");
+    run_ok('cp', "$etc/master.cf", "$etc/two/");
+    carry_program($ENV{SPOOLCK}, "$data/bin");
+    my @in = ('env', 'LD_LIBRARY_PATH=/var/lib/postfix/bin', '/var/lib/postfix/bin/spoolck');
+    my ($status, $out) = $lab->chroot_run('', @in, 'spools', '--format', 'json');
+    my %spool = map { $_->{path} => $_ } map { decode_json($_) } grep { /^\{/ } split /\n/, $out;
+    "@{[sort keys %spool]}" eq '/var/lib/postfix/queue-two /var/spool/postfix' or die "found: $out\n";
+    $_->{version} =~ /^3\.\d+\.\d+$/ && $_->{server} eq 'stopped' or die "found: $out\n" for values %spool;
+    grep { (readlink || '') =~ /postfix/ } glob '/proc/[0-9]*/exe' and die "something was started\n";
+    print STDERR "# discover: @{[sort keys %spool]}\n";
 }
 
 sub round_trip {

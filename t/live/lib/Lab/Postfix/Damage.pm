@@ -411,6 +411,14 @@ for my $t (qw(S R A T F O W)) {
         return (replace($f->{data}, $at, 1, "\0"), $at, '');
     };
 }
+for my $t (qw(S R A F O)) {
+    $kind{"line-end-$t"} = sub {
+        my ($f, $rand) = @_;
+        my $r = some_record($f, $rand, sub { $_->{type} eq $t && $_->{len} }) or return;
+        my $at = $r->{data_at} + $rand->($r->{len});
+        return (replace($f->{data}, $at, 1, $rand->(2) ? "\n" : "\r"), $at, '');
+    };
+}
 my %time = (zero => sub { '0' x $_[0] }, letters => sub { 'x' x $_[0] }, blank => sub { ' ' x $_[0] }, future => sub { '9' x $_[0] }, nul => sub { "\0" x $_[0] });
 for my $name (keys %time) {
     $kind{"time-$name"} = sub {
