@@ -174,7 +174,7 @@ struct ex_level {
 	uint8_t low, high;   /* index of the level whose address bounds it, EX_DEPTH none */
 	uint8_t flags;       /* 1 has a left child, 2 has a right one */
 	uint8_t left_height;
-	bool on_right;       /* its right child is being read */
+	uint8_t on_right;    /* 1: its right child is being read */
 };
 
 struct ex_tree {

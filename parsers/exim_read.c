@@ -39,7 +39,7 @@ bool ex_blank(int ch)
 bool ex_number(struct cur *c, int64_t *value_r)
 {
 	bool minus, any = false;
-	int64_t value = 0;
+	uint64_t value = 0;
 	int ch;
 
 	while (ex_blank(cur_peek(c)))
@@ -48,13 +48,14 @@ bool ex_number(struct cur *c, int64_t *value_r)
 	minus = ch == '-';
 	if (ch == '-' || ch == '+')
 		cur_skip(c, 1);
-	while (ex_digit(cur_peek(c))) {
-		int digit = cur_u8(c) - '0';
+	for (ch = cur_peek(c); ex_digit(ch); ch = cur_peek(c)) {
+		unsigned digit = (unsigned)(ch - '0');
 
-		value = value > (INT64_MAX - digit) / 10 ? INT64_MAX : value * 10 + digit;
+		value = value > ((uint64_t)INT64_MAX - digit) / 10 ? INT64_MAX : value * 10 + digit;
 		any = true;
+		cur_skip(c, 1);
 	}
-	*value_r = minus ? -value : value;
+	*value_r = (int64_t)(minus ? 0 - value : value);
 	return any;
 }
 
@@ -86,19 +87,25 @@ struct cur ex_until(struct cur *c, uint8_t byte)
 
 bool ex_is(const struct cur *c, const char *word)
 {
-	size_t n = strlen(word);
-	const uint8_t *p = cur_view(c, n);
+	struct cur text = *c;
 
-	return p != NULL && cur_left(c) == n && (n == 0 || memcmp(p, word, n) == 0);
+	for (; *word != '\0'; word++)
+		if (cur_left(&text) == 0 || cur_u8(&text) != (uint8_t)*word)
+			return false;
+	return cur_left(&text) == 0;
 }
 
 int ex_order(const struct cur *a, const struct cur *b)
 {
-	size_t x = cur_left(a), y = cur_left(b), n = x < y ? x : y;
-	const uint8_t *p = cur_view(a, n), *q = cur_view(b, n);
-	int diff = n > 0 && p != NULL && q != NULL ? memcmp(p, q, n) : 0;
+	struct cur x = *a, y = *b;
 
-	return diff != 0 ? diff : x < y ? -1 : x > y;
+	while (cur_left(&x) > 0 && cur_left(&y) > 0) {
+		int diff = cur_u8(&x) - cur_u8(&y);
+
+		if (diff != 0)
+			return diff;
+	}
+	return cur_left(&y) > 0 ? -1 : cur_left(&x) > 0;
 }
 
 bool ex_same(const struct cur *a, const struct cur *b)
@@ -120,11 +127,11 @@ int ex_pop(struct cur *c)
 
 void ex_say(struct text *t, struct cur c)
 {
-	size_t n = cur_left(&c);
-	const uint8_t *p = cur_take(&c, n);
+	for (unsigned i = 0; i < TEXT_MAX && cur_left(&c) > 0; i++) {
+		uint8_t byte = cur_u8(&c);
 
-	if (p != NULL)
-		text_bytes(t, p, n);
+		text_bytes(t, &byte, 1);
+	}
 }
 
 /* --- Options --------------------------------------------------------------- */
@@ -322,7 +329,9 @@ static enum ex_stop take_recipient(struct ex_reader *rd, struct ex_item *it)
 		return EX_NUL;
 	if (cur_left(&it->line) == 0)
 		return EX_NO_ADDRESS;
-	if (--rd->recipients == 0)
+	if (rd->recipients > 0)
+		rd->recipients--;
+	if (rd->recipients == 0)
 		rd->due = EX_BLANK;
 	return EX_OK;
 }

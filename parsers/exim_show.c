@@ -274,7 +274,8 @@ static void fixed_row(struct row *row, const struct ex_item *it)
 	int64_t sec;
 
 	mask_fixed(row, it);
-	text_str(&row->kind, kinds[it->kind]);
+	if (it->kind < sizeof kinds / sizeof kinds[0] && kinds[it->kind] != NULL)
+		text_str(&row->kind, kinds[it->kind]);
 	ex_say(&row->detail, it->line);
 	if (it->kind == EX_NO_TREE)
 		text_str(&row->detail, " (nobody)");

@@ -47,12 +47,12 @@ static void climb(struct ex_tree *t, unsigned height)
 {
 	while (t->depth > 0) {
 		struct ex_level *up = &t->level[t->depth - 1];
-		unsigned left = up->left_height, right = up->on_right ? height : 0;
+		unsigned left = up->left_height, right = up->on_right != 0 ? height : 0;
 
-		if (!up->on_right) {
+		if (up->on_right == 0) {
 			left = up->left_height = (uint8_t)height;
 			if ((up->flags & RIGHT) != 0) {
-				up->on_right = true;
+				up->on_right = 1;
 				return;
 			}
 		}

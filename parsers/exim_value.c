@@ -104,7 +104,7 @@ static bool sender_line(const struct ex_work *x, const struct ex_item *it)
 static bool time_line(const struct ex_work *x, const struct ex_item *it)
 {
 	struct cur c = it->line;
-	int64_t sec, warnings, of_id;
+	int64_t sec, warnings, of_id = 0;
 	struct finding *f;
 	bool good = ex_number(&c, &sec);
 
@@ -402,7 +402,7 @@ static void count_line(const struct ex_work *x, const struct ex_item *it)
 static void say_number(struct finding *f, const char *field, int64_t index, struct cur found)
 {
 	text_str(&f->field, "recipient ");
-	text_i64(&f->field, index + 1);
+	text_u64(&f->field, (uint64_t)index + 1);
 	text_str(&f->field, field);
 	ex_say(&f->found, found);
 }
@@ -410,10 +410,11 @@ static void say_number(struct finding *f, const char *field, int64_t index, stru
 static void recipient_line(const struct ex_work *x, const struct ex_item *it)
 {
 	struct ex_check *k = x->k;
-	int64_t index = k->index++, ignored;
+	int64_t index = k->index, ignored;
 	struct finding *f;
 	struct ex_rcpt r;
 
+	k->index = index < INT64_MAX ? index + 1 : index; /* they were announced in an int */
 	ex_recipient(it->line, &r);
 	if (r.form == EX_NO_FORM) {
 		f = ex_note(x, F_EXIM_RECIPIENT_FLAGS, EX_HEAD, it->off, it->len);

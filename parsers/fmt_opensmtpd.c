@@ -1,7 +1,7 @@
 /*
  * fmt_opensmtpd.c - the queue of OpenSMTPD: layout, grammar, places and names
  *
- * Written from the sources of OpenSMTPD 6.4 to 7.8; tried on files of 6.8.0p2.
+ * Written from the sources of OpenSMTPD 6.4 to 7.8; tried on files of 6.8.0p2 and 7.6.0.
  *
  *	queue/a1/a1b2c3d4/message             the text, as received, lines end in LF
  *	queue/a1/a1b2c3d4/a1b2c3d4e5f60718    one envelope for each recipient still to do
@@ -38,12 +38,12 @@
 /* --- Grammar: the keys of an envelope --------------------------------------- */
 
 #define TIME_MAX INT64_MAX
-#define HOST OS_TEXT, OS_ANY_AGENT, OS_HOST_SMALL, OS_HOST_MAX, 0, NULL
-#define TEXT(agent, limit) OS_TEXT, (agent), (limit), (limit), 0, NULL
-#define LINE(agent) OS_TEXT, (agent), OS_LINE_SMALL, OS_LINE_MAX, 0, NULL
-#define NUMBER(agent, max) OS_NUMBER, (agent), 0, 0, (max), NULL
-#define ADDRESS OS_ADDRESS, OS_ANY_AGENT, OS_LINE_SMALL, OS_LINE_MAX, 0, NULL
-#define WORDS(value, agent, words) (value), (agent), 0, 0, 0, (words)
+#define HOST OS_TEXT, OS_ANY_AGENT, OS_HOST_SMALL, OS_HOST_MAX, 0, ""
+#define TEXT(agent, limit) OS_TEXT, (agent), (limit), (limit), 0, ""
+#define LINE(agent) OS_TEXT, (agent), OS_LINE_SMALL, OS_LINE_MAX, 0, ""
+#define NUMBER(agent, max) OS_NUMBER, (agent), 0, 0, (max), ""
+#define ADDRESS OS_ADDRESS, OS_ANY_AGENT, OS_LINE_SMALL, OS_LINE_MAX, 0, ""
+#define WORDS(value, agent, words) (value), (agent), 0, 0, 0, words
 
 const struct os_key os_keys[OS_KEYS] = {
 	[OS_KEY_VERSION] = { "version", NUMBER(OS_ANY_AGENT, 64), true },
@@ -51,7 +51,7 @@ const struct os_key os_keys[OS_KEYS] = {
 	[OS_KEY_TYPE] = { "type", WORDS(OS_WORD, OS_ANY_AGENT, "mda mta bounce"), false },
 	[OS_KEY_HELO] = { "helo", HOST, true },
 	[OS_KEY_HOSTNAME] = { "hostname", HOST, true },
-	[OS_KEY_SOCKADDR] = { "sockaddr", OS_SOCKADDR, OS_ANY_AGENT, 0, 0, 0, NULL, false },
+	[OS_KEY_SOCKADDR] = { "sockaddr", OS_SOCKADDR, OS_ANY_AGENT, 0, 0, 0, "", false },
 	[OS_KEY_SENDER] = { "sender", ADDRESS, false },
 	[OS_KEY_RCPT] = { "rcpt", ADDRESS, false },
 	[OS_KEY_DEST] = { "dest", ADDRESS, false },
@@ -69,7 +69,7 @@ const struct os_key os_keys[OS_KEYS] = {
 	{ "dsn-ret", WORDS(OS_WORD, OS_ANY_AGENT, "FULL HDRS"), false },
 	{ "dsn-envid", TEXT(OS_ANY_AGENT, 100), false },
 	/* An address up to 6.8, since then text of 500 bytes. */
-	{ "dsn-orcpt", OS_TEXT, OS_ANY_AGENT, OS_ADDRESS_PART, 2 * OS_ADDRESS_PART + 1, 0, NULL, false },
+	{ "dsn-orcpt", OS_TEXT, OS_ANY_AGENT, OS_ADDRESS_PART, 2 * OS_ADDRESS_PART + 1, 0, "", false },
 	{ "esc-class", NUMBER(OS_ANY_AGENT, 255), false },
 	{ "esc-code", NUMBER(OS_ANY_AGENT, 255), false },
 	{ "mda-exec", LINE(OS_MDA), false },
@@ -86,57 +86,60 @@ static const struct place places[OS_PLACES] = {
 	[OS_QUEUE] = { .name = "queue", .kind = PLACE_QUEUE, .lock = MOVE_STOPPED, .depth_max = 2 },
 	/* Read at start, by a child of its own for each file. */
 	[OS_OFFLINE] = { .name = "offline", .kind = PLACE_QUEUE, .lock = MOVE_STOPPED },
+	/* What smtpd was receiving when it died; it removes that when it starts. */
+	[OS_INCOMING] = { .name = "incoming", .kind = PLACE_HELD, .lock = MOVE_STOPPED },
+	[OS_TEMPORARY] = { .name = "temporary", .kind = PLACE_HELD, .lock = MOVE_STOPPED },
 };
 
 static const struct role roles[OS_ROLES] = {
 	[OS_FILE] = { .name = "file", .checked = true },
 	[OS_BODY] = { .name = "body", .checked = true, .shared = true },
 	[OS_HOME] = { .name = "envelope of the same id", .checked = true, .shared = true },
+	[OS_UNPACKED] = { .name = "unpacked text", .unpacked = true },
 };
 
 /* --- Names -------------------------------------------------------------------- */
 
 static const char body_name[] = "message";
 
-static int hex_value(char ch)
+static bool is_hex(char ch)
 {
-	if (ch >= '0' && ch <= '9')
-		return ch - '0';
-	if (ch >= 'a' && ch <= 'f')
-		return ch - 'a' + 10;
-	if (ch >= 'A' && ch <= 'F')
-		return ch - 'A' + 10;
-	return -1;
+	return (ch >= '0' && ch <= '9') || (ch >= 'a' && ch <= 'f') || (ch >= 'A' && ch <= 'F');
 }
 
 static bool all_hex(const char *s, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
-		if (hex_value(s[i]) < 0)
+		if (!is_hex(s[i]))
 			return false;
 	return true;
 }
 
+/* Copy hexadecimal digits in lower case. */
+static void put_digits(char *to, const char *from, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		to[i] = (char)(from[i] >= 'A' && from[i] <= 'F' ? from[i] + ('a' - 'A') : from[i]);
+}
+
 size_t os_home(const char *id, size_t id_len, unsigned role, char *buf, size_t cap)
 {
-	static const char digits[] = "0123456789abcdef";
 	/* queue/a1/a1b2c3d4/... */
-	const size_t dir = sizeof "queue/a1/" - 1;
+	const size_t bucket = sizeof "queue/" - 1, dir = bucket + 3, name = dir + OS_MSGID + 1;
 	bool envelope = id_len == OS_EVPID && role != OS_BODY;
-	const char *name = envelope ? id : body_name;
-	size_t n = envelope ? OS_EVPID : sizeof body_name - 1, len = dir + OS_MSGID + 1 + n;
+	size_t len = name + (envelope ? OS_EVPID : sizeof body_name - 1);
 
-	if ((id_len != OS_EVPID && (id_len != OS_MSGID || role != OS_FILE)) || !all_hex(id, id_len) ||
-	    len >= cap)
+	if (role == OS_UNPACKED || (id_len != OS_EVPID && (id_len != OS_MSGID || role != OS_FILE)) ||
+	    !all_hex(id, id_len) || len >= cap)
 		return 0;
-	memcpy(buf, "queue/", 6);
-	buf[dir - 1] = buf[dir + OS_MSGID] = '/';
-	for (size_t i = 0; i < OS_MSGID; i++)
-		buf[dir + i] = digits[hex_value(id[i])];
-	buf[dir - 3] = buf[dir];
-	buf[dir - 2] = buf[dir + 1];
-	for (size_t i = 0; i < n; i++)
-		buf[dir + OS_MSGID + 1 + i] = envelope ? digits[hex_value(name[i])] : name[i];
+	memcpy(buf, "queue/", bucket);
+	put_digits(buf + bucket, id, 2);
+	put_digits(buf + dir, id, OS_MSGID);
+	buf[dir - 1] = buf[name - 1] = '/';
+	if (envelope)
+		put_digits(buf + name, id, OS_EVPID);
+	else
+		memcpy(buf + name, body_name, sizeof body_name - 1);
 	buf[len] = '\0';
 	return len;
 }
@@ -174,6 +177,10 @@ static struct name id_of(unsigned place, const char *path)
 	n.id_len = len - start;
 	if (place == OS_OFFLINE)
 		return start == 0 ? offline_name(path) : n;
+	if (place == OS_INCOMING || place == OS_TEMPORARY) {
+		n.kind = NAME_COMPANION;
+		return n;
+	}
 	if (n.id_len == OS_EVPID && all_hex(n.id, OS_EVPID)) {
 		n.kind = NAME_MESSAGE;
 	} else if (n.id_len == sizeof body_name - 1 && memcmp(n.id, body_name, n.id_len) == 0 &&
@@ -233,6 +240,12 @@ static unsigned bid(const char *const *names, size_t count)
 	return (seen & 1) != 0 && bits >= 32 ? bits : 0;
 }
 
+/* `queue compression`: each file is one gzip stream. */
+static bool compressed(const struct message *m)
+{
+	return m->place == OS_QUEUE && os_kind(&m->parts[OS_FILE]) == OS_GZIP;
+}
+
 /* --- Still being written? ------------------------------------------------------- */
 
 /* New mail comes by a rename of its whole directory, updates by a rename over the old file. Only
@@ -260,6 +273,54 @@ static void alone(unsigned place, const char *name, const struct part *p, const 
 		report_add(r, F_OPENSMTPD_NO_ENVELOPE, OS_FILE, 0, 0);
 }
 
+/* A client that is still sending is no day old; what was not accepted, it will send again. */
+static void orphan(unsigned place, unsigned role, const struct part *p, const struct site *s,
+		   struct report *r)
+{
+	(void)role;
+	if ((place == OS_INCOMING || place == OS_TEMPORARY) && p->mtime < s->now - DAY)
+		report_add(r, F_OPENSMTPD_UNFINISHED, OS_FILE, 0, 0);
+}
+
+/* --- Directories that smtpd looks at ------------------------------------------------ */
+
+/* incoming/ and temporary/ it makes anew. */
+static const char *const directories[] = { ".", "queue", "purge", "offline", NULL };
+
+static void say_mode(struct text *t, uint32_t mode)
+{
+	text_str(t, "mode ");
+	text_u64(t, mode >> 9 & 7);
+	text_u64(t, mode >> 6 & 7);
+	text_u64(t, mode >> 3 & 7);
+	text_u64(t, mode & 7);
+	text_str(t, ", owner ");
+}
+
+/* smtpd starts only with exactly these modes and owners. (offline/ has to have the queue's group, whose
+ * number is not known here.) */
+static void directory(unsigned index, const struct part *p, const struct site *s, struct report *r)
+{
+	bool root = index == 0, offline = index == 3;
+	uint32_t mode = root ? 0711 : offline ? 0770 : 0700;
+	uint32_t owner = root || offline ? 0 : s->owner;
+	struct finding *f;
+
+	if ((p->mode & 07777) == mode && (owner == UINT32_MAX || p->uid == owner) &&
+	    (offline || p->gid == 0))
+		return;
+	f = report_add(r, F_OPENSMTPD_DIRECTORY, OS_FILE, 0, 0);
+	f->impact = IMPACT_SERVER_STOPS;
+	say_mode(&f->expected, mode);
+	text_u64(&f->expected, owner);
+	if (!offline)
+		text_str(&f->expected, ", group 0");
+	say_mode(&f->found, p->mode);
+	text_u64(&f->found, p->uid);
+	text_str(&f->found, ", group ");
+	text_u64(&f->found, p->gid);
+}
+
 /* Two files of one id: check() finds the one in the wrong place by itself. */
 static void cross(const struct sighting *a, const struct sighting *b, struct report *r)
 {
@@ -269,31 +330,44 @@ static void cross(const struct sighting *a, const struct sighting *b, struct rep
 /* --- The format ------------------------------------------------------------------- */
 
 static const char *const default_roots[] = { "/var/spool/smtpd", NULL };
+static const char *const version_command[] = { "smtpd", "-h", NULL };
+static const char *const config_files[] = { "/etc/smtpd.conf", "/etc/mail/smtpd.conf",
+					    "/etc/smtpd/smtpd.conf", "/etc/opensmtpd/smtpd.conf",
+					    "/usr/local/etc/mail/smtpd.conf", NULL };
 
 const struct format fmt_opensmtpd = {
 	.name = "opensmtpd",
 	.server = "OpenSMTPD",
-	.tested = "6.8",
-	.tested_version = VERSION(6, 8, 0),
+	.tested = "7.6",
+	.tested_version = VERSION(7, 6, 0),
 	.places = places,
 	.nplaces = OS_PLACES,
 	.roles = roles,
 	.nroles = OS_ROLES,
 	.loose_place = OS_QUEUE,
+	.groups = 1u << OS_OFFLINE,
 	/* smtpd checks six directories by name and looks at no other. */
 	.hidden = "spoolck",
 	.chrooted = "smtpd",
 	.default_roots = default_roots,
+	.version_command = version_command,
+	.version_usage = true,
+	.config_files = config_files,
+	.directories = directories,
 	.stop_command = "systemctl stop opensmtpd",
 	.start_command = "systemctl start opensmtpd",
 	.wake_command = "systemctl restart opensmtpd",
+	.configure = os_configure,
+	.directory = directory,
 	.bid = bid,
 	.id_of = id_of,
 	.path_of = path_of,
 	.in_flight = in_flight,
+	.compressed = compressed,
 	.check_scratch = sizeof(struct os_check),
 	.check = os_check,
 	.cross = cross,
+	.orphan = orphan,
 	.alone = alone,
 	.owns_directory = owns_directory,
 	.decode_scratch = sizeof(struct os_show),

@@ -16,6 +16,7 @@
 #define PLACES_MAX 16       /* places of one format; a bit each in place.next */
 #define WINDOW_MAX (1u << 20) /* the largest window of a stream part */
 #define WHOLE_MAX (16u << 20) /* the largest part that is given whole */
+#define SITE_WORDS 1024     /* bytes for the names that a format keeps of a configuration */
 
 /* --- Places ------------------------------------------------------------- */
 
@@ -55,6 +56,7 @@ struct role {
 	bool alone;           /* check() and decode() take it without the anchor, too (explain) */
 	bool shared;          /* other messages have it, too: check() gets its facts and no bytes,
 	                       * and it stays when one of them leaves */
+	bool unpacked;        /* no file: the text that the anchor unpacks to, when compressed() says so */
 };
 
 /* The lock that the server holds on a message while it works on it. */
@@ -96,6 +98,23 @@ struct site {
 	uint32_t version;       /* major << 16 | minor << 8 | patch, 0 unknown */
 	uint64_t record_limit;  /* the server's limit for a line or record, 0 unknown */
 	uint32_t keep;          /* seconds for which the server keeps what it cannot read, 0 unknown */
+	uint32_t group[PLACES_MAX]; /* gid of the directory, of the places in `groups`; else UINT32_MAX */
+
+	/* What configure() made of the server's configuration; the format knows what it means. */
+	bool configured;
+	uint8_t storage;
+	uint16_t words_len;
+	uint8_t words[SITE_WORDS];
+};
+
+/* How a gzip stream (RFC 1952) ended. Only FRAME_SOUND and FRAME_MORE are whole. */
+enum frame {
+	FRAME_NONE,    /* the part is no unpacked one */
+	FRAME_SOUND,
+	FRAME_MORE,    /* whole, but the file goes on */
+	FRAME_CUT,     /* the file ends before the stream does */
+	FRAME_DAMAGED, /* header, data, check sum or length is wrong */
+	FRAME_LARGE,   /* more text than anybody wants to unpack: given up */
 };
 
 /* One part as the reader found it. The window moves for stream parts. */
@@ -106,6 +125,11 @@ struct part {
 	const uint8_t *bytes;   /* the window: bytes [off, off + len) of the part */
 	uint64_t off;
 	size_t len;
+
+	/* Of an unpacked part, where size is that of all text that could be unpacked: */
+	uint8_t frame;          /* enum frame */
+	uint64_t frame_at;      /* so many bytes of the file were read then */
+	const char *frame_why;  /* FRAME_DAMAGED: zlib's words, a string that stays */
 };
 
 struct message {
@@ -221,6 +245,7 @@ struct format {
 	unsigned nroles;        /* at most PARTS_MAX */
 	unsigned loose_place;   /* where a file that is explained on its own is taken to lie */
 	struct lock lock;       /* for places with MOVE_LOCKED */
+	uint16_t groups;        /* bit per place: files in it have its group, site.group is wanted */
 	const char *hidden;     /* directory below the root where the server never looks, for the lodge */
 	/* Files of one id in several places are one message; the place that is listed first has the
 	 * anchor, path_at() tells where in a place it belongs, and what lies elsewhere is a
@@ -237,8 +262,18 @@ struct format {
 	const char *const *version_command; /* argv that prints the version; NULL ends */
 	const char *const *limit_command;   /* argv that prints record_limit */
 	const struct source *keep_source;   /* site.keep as a time such as 4d or 1w12h */
+	bool version_usage;     /* the version command prints it on standard error, and fails */
+	const char *const *config_files;    /* where the configuration may be; NULL ends */
+	const char *const *directories;     /* that the server looks at when it starts; NULL ends */
 	const char *stop_command, *start_command; /* what the administrator types */
 	const char *wake_command; /* makes the server look at a restored message */
+
+	/* Fill in what the configuration says: configured, storage, words. NULL: nothing is read. */
+	void (*configure)(struct site *s, const uint8_t *bytes, size_t len);
+
+	/* Directory `index` of directories, on the host's own spool: a finding, or nothing. */
+	void (*directory)(unsigned index, const struct part *p, const struct site *s,
+			  struct report *r);
 
 	/* How surely a directory that holds these names is this server's spool:
 	 * bits of evidence, 0 = no. */
@@ -267,6 +302,10 @@ struct format {
 
 	/* From mode, age and type alone: is the server still writing it? */
 	bool (*in_flight)(unsigned place, const struct part *p, const struct site *s);
+
+	/* Is the anchor a gzip stream? Its first bytes are at hand. Then the part whose role is
+	 * `unpacked` is filled in before check(), decode() or body() run. NULL: it never is. */
+	bool (*compressed)(const struct message *m);
 
 	size_t check_scratch;   /* bytes, zeroed before the first call */
 	enum step (*check)(void *scratch, const struct message *m, struct report *r,

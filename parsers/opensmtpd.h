@@ -2,6 +2,7 @@
  * opensmtpd.h - what the files of the OpenSMTPD format share (see fmt_opensmtpd.c)
  *
  *	fmt_opensmtpd.c      the layout, the grammar, places and names, the format
+ *	opensmtpd_conf.c     what smtpd.conf says
  *	opensmtpd_line.c     lines, numbers, addresses as OpenSMTPD reads them
  *	opensmtpd_check.c    check(): envelopes, bodies, offline submissions
  *	opensmtpd_show.c     decode() and body()
@@ -27,19 +28,21 @@
 #define OS_ADDRESS_PART 255u   /* each side of the @ */
 #define OS_VERSION 3           /* of the envelope, since OpenSMTPD 6.4 */
 #define OS_CRYPT_MIN 30u       /* version, 12 bytes IV, one byte, 16 bytes tag */
-#define OS_GZIP_MIN 20u        /* header 10, an empty block 2, CRC and size 8 */
 #define OS_DELAY_MAX INT32_MAX /* the scheduler keeps a delay in an int */
 #define OS_FRESH 60            /* seconds: an empty file that is younger is being written */
 #define OS_RETRY_ODD 1000      /* tries in the four days of a default queue: about 30 */
 #define OS_TAIL 4096u          /* window for the end of a body */
 
+#define OS_WORDS 48u           /* room for the words of one key */
+
 /* --- Grammar -------------------------------------------------------------- */
 
-enum os_place { OS_QUEUE, OS_OFFLINE, OS_PLACES };
+enum os_place { OS_QUEUE, OS_OFFLINE, OS_INCOMING, OS_TEMPORARY, OS_PLACES };
 
 /* Role 0 is the file that is looked at: an envelope, a body, a submission. The others are
- * only looked up, for an envelope: its body, and the place where its id belongs. */
-enum os_role { OS_FILE, OS_BODY, OS_HOME, OS_ROLES };
+ * only looked up, for an envelope: its body, and the place where its id belongs; and OS_UNPACKED is
+ * no file but what a compressed one unpacks to. */
+enum os_role { OS_FILE, OS_BODY, OS_HOME, OS_UNPACKED, OS_ROLES };
 
 /* How the value of a line is read. */
 enum os_value {
@@ -76,7 +79,7 @@ struct os_key {
 	uint16_t limit;     /* OS_TEXT: longest value with glibc */
 	uint16_t limit_max; /* ... with any libc */
 	int64_t max;        /* OS_NUMBER */
-	const char *words;  /* OS_WORD, OS_FLAGS: separated by blanks */
+	char words[OS_WORDS]; /* OS_WORD, OS_FLAGS: separated by blanks */
 	bool needed;        /* an envelope without it is refused */
 };
 
@@ -131,16 +134,28 @@ enum os_ip { OS_IP_BAD, OS_IP_GOOD, OS_IP_OLD, OS_IP_SCOPE };
 enum os_ip os_sockaddr(struct cur value);
 
 /* Is the value one of the words? For OS_FLAGS: are all its parts? Case does not matter. */
-bool os_word(struct cur value, const char *words);
-bool os_flags(struct cur value, const char *words);
+bool os_word(struct cur value, const char words[OS_WORDS]);
+bool os_flags(struct cur value, const char words[OS_WORDS]);
+
+/* The same bytes, case and all? */
+bool os_same(struct cur a, struct cur b);
 
 /* All that is left of the cursor, as text. */
 void os_say(struct text *t, struct cur c);
 bool os_is(const struct cur *c, const char *word); /* case does not matter */
 
+/* --- The configuration ------------------------------------------------------- */
+
+/* Of a site: `storage` is an enum os_kind, `words` are the names of actions, each with a NUL. */
+void os_configure(struct site *s, const uint8_t *bytes, size_t len);
+bool os_is_action(const struct site *s, struct cur name);
+
 /* --- Kinds of files --------------------------------------------------------- */
 
 enum os_kind { OS_PLAIN, OS_GZIP, OS_CRYPT };
+
+/* Where the text is that smtpd would read: OS_UNPACKED, or OS_FILE when it is not packed. */
+unsigned os_text(const struct message *m);
 
 /* What the first bytes say. */
 enum os_kind os_kind(const struct part *p);

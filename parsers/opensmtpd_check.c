@@ -17,6 +17,7 @@
 struct envelope {
 	const struct message *m;
 	struct report *r;
+	unsigned part;               /* the file, or what it unpacks to */
 	uint32_t seen;               /* bit by key */
 	struct os_line line[OS_KEYS]; /* the last one counts */
 	int64_t number[OS_KEYS];
@@ -31,7 +32,7 @@ static bool has(const struct envelope *e, unsigned key)
 
 static struct finding *note_line(struct envelope *e, enum finding_id id, const struct os_line *line)
 {
-	struct finding *f = report_add(e->r, id, OS_FILE, line->off, line->len);
+	struct finding *f = report_add(e->r, id, e->part, line->off, line->len);
 
 	os_say(&f->field, line->key);
 	if (f->field.len > 0)
@@ -171,11 +172,10 @@ static void bad_line(struct envelope *e, const struct os_line *line)
 		text_str(&f->expected, "key: value");
 }
 
-static bool same_bytes(struct cur a, struct cur b)
+static void remember(struct envelope *e, unsigned key, const struct os_line *line)
 {
-	size_t n = cur_left(&a);
-
-	return cur_left(&b) == n && memcmp(cur_view(&a, n), cur_view(&b, n), n) == 0;
+	e->seen |= 1u << key;
+	e->line[key] = *line;
 }
 
 static void good_line(struct envelope *e, const struct os_line *line)
@@ -192,7 +192,7 @@ static void good_line(struct envelope *e, const struct os_line *line)
 			soften(f, SEV_SUSPECT);
 		return;
 	}
-	if (key == OS_KEY_VERSION && memcmp(cur_view(&line->key, 7), "version", 7) != 0) {
+	if (key == OS_KEY_VERSION && !os_same(line->key, cur_make((const uint8_t *)"version", 7, 0))) {
 		e->version_upper = true;
 		return;
 	}
@@ -200,11 +200,10 @@ static void good_line(struct envelope *e, const struct os_line *line)
 		f = note_value(e, F_OPENSMTPD_KEY_TWICE, line, "one line; another at byte ");
 		text_u64(&f->expected, e->line[key].off);
 		/* Spelled alike, the last line counts; otherwise all do. */
-		if (!same_bytes(line->key, e->line[key].key))
+		if (!os_same(line->key, e->line[key].key))
 			check_value(e, key, &e->line[key]);
 	}
-	e->seen |= 1u << key;
-	e->line[key] = *line;
+	remember(e, key, line);
 }
 
 static void check_values(struct envelope *e)
@@ -218,7 +217,7 @@ static void check_values(struct envelope *e)
 
 static struct finding *note_key(struct envelope *e, enum finding_id id, unsigned key)
 {
-	struct finding *f = report_add(e->r, id, OS_FILE, has(e, key) ? e->line[key].off : 0, 0);
+	struct finding *f = report_add(e->r, id, e->part, has(e, key) ? e->line[key].off : 0, 0);
 
 	text_str(&f->field, os_keys[key].name);
 	if (has(e, key)) {
@@ -275,6 +274,16 @@ static void check_agent(struct envelope *e)
 			text_str(&note_key(e, F_OPENSMTPD_AGENT, key)->expected,
 				 os_keys[key].agent == OS_MDA ? "only in an envelope of type mda" :
 								"only in an envelope of type bounce");
+}
+
+/* The action of smtpd.conf that the envelope was queued for: is it still there? */
+static void check_dispatcher(struct envelope *e)
+{
+	const struct os_line *line = &e->line[OS_KEY_DISPATCHER];
+
+	if (e->m->site.configured && has(e, OS_KEY_DISPATCHER) && cur_left(&line->value) > 0 &&
+	    !os_is_action(&e->m->site, line->value))
+		note_value(e, F_OPENSMTPD_DISPATCHER, line, "an action of smtpd.conf");
 }
 
 static void check_times(struct envelope *e)
@@ -350,7 +359,7 @@ static bool at_home(const struct message *m, char *home, size_t cap)
  * when there is one at home, too, both claim the same id, and the scheduler gives up. */
 static void check_place(const struct message *m, struct report *r)
 {
-	char home[64];
+	char home[64] = "";
 	bool twin;
 	struct finding *f;
 
@@ -400,7 +409,7 @@ static void check_facts(const struct message *m, struct report *r)
 static void check_siblings(const struct message *m, struct report *r)
 {
 	const struct part *body = &m->parts[OS_BODY];
-	char home[64];
+	char home[64] = "";
 	bool zero = true;
 
 	if (is_loose(m) || !at_home(m, home, sizeof home))
@@ -450,23 +459,70 @@ static void check_crypt(const struct part *p, struct report *r)
 	text_u64(&f->found, p->size);
 }
 
-/* The first ten bytes of a gzip stream: magic, method 8, flags of which five are known. */
-static void check_gzip(const struct part *p, struct report *r)
+unsigned os_text(const struct message *m)
 {
-	struct cur c = cur_make(p->bytes, p->len, 0);
-	struct finding *f;
-	uint8_t method, flags;
+	return m->parts[OS_UNPACKED].mode != 0 ? OS_UNPACKED : OS_FILE;
+}
 
-	report_add(r, F_OPENSMTPD_COMPRESSED, OS_FILE, 0, 0);
-	cur_skip(&c, 2);
-	method = cur_u8(&c);
-	flags = cur_u8(&c);
-	if (p->size >= OS_GZIP_MIN && method == 8 && (flags & 0xe0) == 0)
+/* How the gzip stream around a text ended; false when smtpd does not read an envelope in it. A body it
+ * unpacks with gzread(), which takes an early end for the end and reads a second stream behind the
+ * first; other bytes there are ignored. */
+static bool check_frame(const struct message *m, struct report *r)
+{
+	const struct part *text = &m->parts[OS_UNPACKED];
+	uint64_t size = m->parts[OS_FILE].size, at = text->frame_at < size ? text->frame_at : size;
+	struct finding *f;
+
+	switch ((enum frame)text->frame) {
+	case FRAME_NONE:
+	case FRAME_SOUND:
+		return true;
+	case FRAME_MORE:
+		f = report_add(r, F_OPENSMTPD_GZIP_MORE, OS_FILE, at, size - at);
+		if (!os_is_envelope(m))
+			f->impact = IMPACT_DAMAGED_DELIVERY;
+		text_u64(&f->found, size - at);
+		text_str(&f->found, " bytes");
+		return true;
+	case FRAME_LARGE:
+		f = report_add(r, F_OPENSMTPD_GZIP_LARGE, OS_FILE, 0, size);
+		text_str(&f->found, "more than ");
+		text_u64(&f->found, text->size);
+		text_str(&f->found, " bytes");
+		return true;
+	case FRAME_CUT:
+		f = report_add(r, F_OPENSMTPD_GZIP, OS_FILE, size, 0);
+		if (!os_is_envelope(m))
+			f->impact = IMPACT_DAMAGED_DELIVERY;
+		text_str(&f->expected, "the end of the compressed stream");
+		text_str(&f->found, "the end of the file");
+		return false;
+	case FRAME_DAMAGED:
+		f = report_add(r, F_OPENSMTPD_GZIP, OS_FILE, at, 0);
+		text_str(&f->expected, "a gzip stream");
+		text_str(&f->found, text->frame_why);
+		return false;
+	}
+	return true;
+}
+
+/* Is it kept in the way that smtpd.conf says? A plain body in a compressed queue is read, too. */
+static void check_storage(const struct message *m, struct report *r)
+{
+	static const char *const names[] = { "plain text", "compressed", "encrypted" };
+	unsigned kind = os_text(m) == OS_UNPACKED ? OS_GZIP : os_kind(&m->parts[OS_FILE]);
+	unsigned wanted = m->site.storage <= OS_CRYPT ? m->site.storage : OS_PLAIN;
+	bool body = !os_is_envelope(m);
+	struct finding *f;
+
+	if (!m->site.configured || kind == wanted || m->parts[OS_FILE].size == 0 ||
+	    (body && kind == OS_PLAIN && wanted == OS_GZIP))
 		return;
-	f = report_add(r, F_OPENSMTPD_GZIP, OS_FILE, 0, p->size < 4 ? p->size : 4);
-	text_str(&f->expected, "a gzip header");
-	text_str(&f->found, p->size < OS_GZIP_MIN ? "a file of " : "method ");
-	text_u64(&f->found, p->size < OS_GZIP_MIN ? p->size : method);
+	f = report_add(r, F_OPENSMTPD_STORAGE, OS_FILE, 0, 0);
+	if (body && wanted == OS_PLAIN)
+		f->impact = IMPACT_DAMAGED_DELIVERY;
+	text_str(&f->expected, names[wanted]);
+	text_str(&f->found, names[kind]);
 }
 
 static bool all_zero(struct cur c)
@@ -479,16 +535,13 @@ static bool all_zero(struct cur c)
 
 /* --- An envelope -------------------------------------------------------------------------- */
 
-static void check_text(const struct message *m, struct report *r)
+static void check_text(const struct message *m, struct report *r, unsigned part)
 {
-	const struct part *p = &m->parts[OS_FILE];
+	const struct part *p = &m->parts[part];
 	struct cur c = cur_make(p->bytes, p->len, p->off);
-	struct envelope e;
-	struct os_line line;
+	struct envelope e = { .m = m, .r = r, .part = part };
+	struct os_line line = { .len = 0 };
 
-	memset(&e, 0, sizeof e);
-	e.m = m;
-	e.r = r;
 	while (os_next(&c, &line)) {
 		if (line.state == OS_LINE_GOOD || line.state == OS_LINE_END_NUL)
 			good_line(&e, &line);
@@ -499,51 +552,84 @@ static void check_text(const struct message *m, struct report *r)
 	if (!e.broken && check_version(&e)) {
 		check_needed(&e);
 		check_agent(&e);
+		check_dispatcher(&e);
 	}
 	check_times(&e);
 	put_envelope(&e);
 }
 
-static enum step check_envelope(const struct message *m, struct report *r, struct want *w)
+/* Of a text that smtpd does not get: whose it is, as far as that can be read. */
+static void read_rest(const struct message *m, struct report *r)
 {
-	const struct part *p = &m->parts[OS_FILE];
+	const struct part *p = &m->parts[OS_UNPACKED];
+	struct cur c = cur_make(p->bytes, p->len, p->off);
+	struct envelope e = { .m = m, .r = r, .part = OS_UNPACKED };
+	struct os_line line = { .len = 0 };
+
+	while (os_next(&c, &line)) {
+		unsigned key = os_find_key(&line.key);
+
+		if (line.state == OS_LINE_GOOD && key < OS_KEYS)
+			remember(&e, key, &line);
+	}
+	if (has(&e, OS_KEY_CTIME))
+		os_number(e.line[OS_KEY_CTIME].value, os_keys[OS_KEY_CTIME].max,
+			  &e.number[OS_KEY_CTIME]);
+	put_envelope(&e);
+}
+
+/* Is it larger than smtpd reads? True when nothing more can be said about it. */
+static bool too_large(const struct message *m, struct report *r, unsigned part)
+{
+	uint64_t size = m->parts[part].size;
 	struct finding *f;
 
+	if (size < OS_ENVELOPE_SMALL)
+		return false;
+	f = report_add(r, F_OPENSMTPD_TOO_LARGE, part, 0, 0);
+	text_str(&f->expected, "less than 7568 bytes");
+	text_u64(&f->found, size);
+	if (size < OS_ENVELOPE_MAX)
+		soften(f, SEV_SUSPECT);
+	return size >= OS_ENVELOPE_MAX;
+}
+
+/* The text of an envelope, in the file or unpacked. All of it is at hand. */
+static void check_plain(const struct message *m, struct report *r, unsigned part)
+{
+	const struct part *p = &m->parts[part];
+
+	if (p->size == 0) {
+		report_add(r, F_OPENSMTPD_EMPTY, part, 0, 0);
+	} else if (all_zero(cur_make(p->bytes, p->len, 0))) {
+		struct finding *f = report_add(r, F_SPOOL_ZERO_FILLED, part, 0, p->size);
+
+		f->impact = IMPACT_STRANDED;
+	} else {
+		check_text(m, r, part);
+	}
+}
+
+static enum step check_envelope(const struct message *m, struct report *r, struct want *w)
+{
+	unsigned part = os_text(m);
+	const struct part *p = &m->parts[part];
+
 	if (p->size > 0 && p->size < OS_ENVELOPE_MAX && (p->off != 0 || p->len < p->size)) {
-		*w = (struct want){ OS_FILE, 0, (size_t)p->size, (size_t)p->size };
+		*w = (struct want){ part, 0, (size_t)p->size, (size_t)p->size };
 		return STEP_WANT;
 	}
 	check_facts(m, r);
 	check_siblings(m, r);
-	if (p->size == 0) {
-		report_add(r, F_OPENSMTPD_EMPTY, OS_FILE, 0, 0);
+	check_storage(m, r);
+	if (too_large(m, r, OS_FILE) || (part == OS_UNPACKED && too_large(m, r, OS_UNPACKED)))
 		return STEP_DONE;
-	}
-	if (p->size >= OS_ENVELOPE_SMALL) {
-		f = report_add(r, F_OPENSMTPD_TOO_LARGE, OS_FILE, 0, 0);
-		text_str(&f->expected, "less than 7568 bytes");
-		text_u64(&f->found, p->size);
-		if (p->size < OS_ENVELOPE_MAX)
-			soften(f, SEV_SUSPECT);
-		else
-			return STEP_DONE;
-	}
-	if (all_zero(cur_make(p->bytes, p->len, 0))) {
-		f = report_add(r, F_SPOOL_ZERO_FILLED, OS_FILE, 0, p->size);
-		f->impact = IMPACT_STRANDED;
-		return STEP_DONE;
-	}
-	switch (os_kind(p)) {
-	case OS_GZIP:
-		check_gzip(p, r);
-		break;
-	case OS_CRYPT:
+	if (part == OS_UNPACKED && !check_frame(m, r))
+		read_rest(m, r);
+	else if (part == OS_FILE && os_kind(p) == OS_CRYPT)
 		check_crypt(p, r);
-		break;
-	case OS_PLAIN:
-		check_text(m, r);
-		break;
-	}
+	else
+		check_plain(m, r, part);
 	return STEP_DONE;
 }
 
@@ -552,15 +638,17 @@ static enum step check_envelope(const struct message *m, struct report *r, struc
 enum { BODY_START, BODY_ZEROS, BODY_END };
 
 /* Step over zero bytes until something else comes; false: give us a window. */
-static bool count_zeros(struct os_check *k, const struct part *p, struct want *w)
+static bool count_zeros(struct os_check *k, const struct message *m, struct want *w)
 {
+	unsigned part = os_text(m);
+	const struct part *p = &m->parts[part];
 	struct cur c;
 
 	while (k->zeros < p->size) {
 		if (k->zeros < p->off || k->zeros - p->off >= p->len) {
 			uint64_t left = p->size - k->zeros;
 
-			*w = (struct want){ OS_FILE, k->zeros,
+			*w = (struct want){ part, k->zeros,
 					    left < WINDOW_MAX ? (size_t)left : WINDOW_MAX, 1 };
 			return false;
 		}
@@ -579,50 +667,55 @@ static bool count_zeros(struct os_check *k, const struct part *p, struct want *w
 static enum step body_start(struct os_check *k, const struct message *m, struct report *r,
 			    struct want *w)
 {
-	const struct part *p = &m->parts[OS_FILE];
+	unsigned part = os_text(m);
+	const struct part *p = &m->parts[part];
 	size_t head = p->size < RANDOM_BYTES + 1 ? (size_t)p->size : RANDOM_BYTES + 1;
 
 	if (p->size > 0 && (p->off != 0 || p->len < head)) {
-		*w = (struct want){ OS_FILE, 0, p->size < WINDOW_MAX ? (size_t)p->size : WINDOW_MAX,
+		*w = (struct want){ part, 0, p->size < WINDOW_MAX ? (size_t)p->size : WINDOW_MAX,
 				    head };
 		return STEP_WANT;
 	}
 	check_access(m, r);
+	check_storage(m, r);
+	if (part == OS_UNPACKED && (!check_frame(m, r) || p->frame == FRAME_LARGE))
+		return STEP_DONE;
 	if (p->size == 0) {
-		report_add(r, F_OPENSMTPD_BODY_EMPTY, OS_FILE, 0, 0);
+		report_add(r, F_OPENSMTPD_BODY_EMPTY, part, 0, 0);
 		return STEP_DONE;
 	}
-	if (os_kind(p) == OS_GZIP)
-		check_gzip(p, r);
-	else if (os_kind(p) == OS_CRYPT)
+	if (part == OS_FILE && os_kind(p) == OS_CRYPT) {
 		check_crypt(p, r);
-	else
-		k->phase = BODY_ZEROS;
-	return k->phase == BODY_START ? STEP_DONE : STEP_WANT;
+		return STEP_DONE;
+	}
+	k->phase = BODY_ZEROS;
+	return STEP_WANT;
 }
 
 static enum step body_zeros(struct os_check *k, const struct message *m, struct report *r,
 			    struct want *w)
 {
-	const struct part *p = &m->parts[OS_FILE];
+	unsigned part = os_text(m);
+	const struct part *p = &m->parts[part];
 	struct finding *f;
 
-	if (!count_zeros(k, p, w))
+	if (!count_zeros(k, m, w))
 		return STEP_WANT;
 	k->phase = BODY_END;
 	if (k->zeros == p->size) {
-		f = report_add(r, F_SPOOL_ZERO_FILLED, OS_FILE, 0, p->size);
+		f = report_add(r, F_SPOOL_ZERO_FILLED, part, 0, p->size);
 		f->impact = IMPACT_DAMAGED_DELIVERY;
 		return STEP_DONE;
 	}
 	if (k->zeros > 0)
-		report_add(r, F_OPENSMTPD_BODY_ZEROS, OS_FILE, 0, k->zeros);
+		report_add(r, F_OPENSMTPD_BODY_ZEROS, part, 0, k->zeros);
 	return STEP_WANT;
 }
 
 static enum step body_end(const struct message *m, struct report *r, struct want *w)
 {
-	const struct part *p = &m->parts[OS_FILE];
+	unsigned part = os_text(m);
+	const struct part *p = &m->parts[part];
 	size_t tail = p->size < OS_TAIL ? (size_t)p->size : OS_TAIL;
 	uint64_t start = p->size - tail, zeros = 0;
 	struct cur c;
@@ -630,7 +723,7 @@ static enum step body_end(const struct message *m, struct report *r, struct want
 	struct finding *f;
 
 	if (p->off > start || p->off + p->len < p->size) {
-		*w = (struct want){ OS_FILE, start, tail, tail };
+		*w = (struct want){ part, start, tail, tail };
 		return STEP_WANT;
 	}
 	c = cur_make(p->bytes, p->len, p->off);
@@ -641,7 +734,7 @@ static enum step body_end(const struct message *m, struct report *r, struct want
 	}
 	if (last == '\n')
 		return STEP_DONE;
-	f = report_add(r, zeros > 0 ? F_OPENSMTPD_BODY_ZEROS : F_OPENSMTPD_BODY_CUT, OS_FILE,
+	f = report_add(r, zeros > 0 ? F_OPENSMTPD_BODY_ZEROS : F_OPENSMTPD_BODY_CUT, part,
 		       p->size - (zeros > 0 ? zeros : 1), zeros > 0 ? zeros : 1);
 	text_str(&f->expected, "a newline as the last byte");
 	return STEP_DONE;
@@ -670,6 +763,22 @@ static enum step check_body(struct os_check *k, const struct message *m, struct 
 
 /* --- A submission ------------------------------------------------------------------------------ */
 
+/* What smtpd asks of a submission before it reads it. */
+static void check_submitter(const struct message *m, struct report *r)
+{
+	const struct part *p = &m->parts[OS_FILE];
+	uint32_t group = m->site.group[OS_OFFLINE];
+	struct finding *f;
+
+	if (p->nlink > 1)
+		report_add(r, F_OPENSMTPD_OFFLINE_LINKS, OS_FILE, 0, 0);
+	if (group == UINT32_MAX || p->gid == group)
+		return;
+	f = report_add(r, F_OPENSMTPD_OFFLINE_GROUP, OS_FILE, 0, 0);
+	text_u64(&f->expected, group);
+	text_u64(&f->found, p->gid);
+}
+
 /* The arguments of sendmail, separated by |, up to the first newline. */
 static enum step check_offline(struct os_check *k, const struct message *m, struct report *r,
 			       struct want *w)
@@ -681,8 +790,8 @@ static enum step check_offline(struct os_check *k, const struct message *m, stru
 		report_add(r, F_OPENSMTPD_OFFLINE_EMPTY, OS_FILE, 0, 0);
 		return STEP_DONE;
 	}
-	if (k->phase == 0 && p->nlink > 1)
-		report_add(r, F_OPENSMTPD_OFFLINE_LINKS, OS_FILE, 0, 0);
+	if (k->phase == 0)
+		check_submitter(m, r);
 	k->phase = 1;
 	/* k->zeros: bytes without a newline. */
 	if (k->zeros < p->off || k->zeros - p->off >= p->len) {

@@ -62,9 +62,7 @@ bool os_next(struct cur *c, struct os_line *line)
 
 	if (left == 0)
 		return false;
-	memset(line, 0, sizeof *line);
-	line->off = cur_offset(c);
-	line->len = n < left ? n + 1 : n;
+	*line = (struct os_line){ .off = cur_offset(c), .len = n < left ? n + 1 : n };
 	whole = cur_sub(c, n);
 	/* It copies the file as a string; the NUL that ends the copy ends the line as well. */
 	end_nul = n == left && n > 1 && cur_find(&whole, 0) == n - 1;
@@ -87,20 +85,24 @@ bool os_next(struct cur *c, struct os_line *line)
 
 /* --- Words ---------------------------------------------------------------------- */
 
-/* Do the first n characters of the word equal the cursor's text? */
-static bool same(struct cur c, const char *word, size_t n)
+bool os_same(struct cur a, struct cur b)
 {
-	if (cur_left(&c) != n)
+	if (cur_left(&a) != cur_left(&b))
 		return false;
-	for (size_t i = 0; i < n; i++)
-		if (lower(cur_u8(&c)) != lower((unsigned char)word[i]))
+	while (cur_left(&a) > 0)
+		if (cur_u8(&a) != cur_u8(&b))
 			return false;
 	return true;
 }
 
 bool os_is(const struct cur *c, const char *word)
 {
-	return same(*c, word, strlen(word));
+	struct cur text = *c;
+
+	for (; *word != '\0'; word++)
+		if (cur_left(&text) == 0 || lower(cur_u8(&text)) != lower((unsigned char)*word))
+			return false;
+	return cur_left(&text) == 0;
 }
 
 unsigned os_find_key(const struct cur *name)
@@ -112,23 +114,26 @@ unsigned os_find_key(const struct cur *name)
 	return i;
 }
 
-bool os_word(struct cur value, const char *words)
+bool os_word(struct cur value, const char words[OS_WORDS])
 {
-	while (*words != '\0') {
-		size_t n = 0;
+	size_t i = 0;
 
-		while (words[n] != '\0' && words[n] != ' ')
-			n++;
-		if (same(value, words, n))
+	while (i < OS_WORDS && words[i] != '\0') {
+		struct cur text = value;
+		bool same = true;
+
+		for (; i < OS_WORDS && words[i] != '\0' && words[i] != ' '; i++)
+			if (cur_left(&text) == 0 || lower(cur_u8(&text)) != lower((unsigned char)words[i]))
+				same = false;
+		if (same && cur_left(&text) == 0)
 			return true;
-		words += n;
-		if (*words == ' ')
-			words++;
+		if (i < OS_WORDS && words[i] == ' ')
+			i++;
 	}
 	return false;
 }
 
-bool os_flags(struct cur value, const char *words)
+bool os_flags(struct cur value, const char words[OS_WORDS])
 {
 	bool more;
 
@@ -154,24 +159,25 @@ bool os_flags(struct cur value, const char *words)
 
 bool os_number(struct cur value, int64_t max, int64_t *n_r)
 {
-	int64_t n = 0;
+	uint64_t n = 0;
 	bool minus, some = false;
+	int ch;
 
 	*n_r = 0;
 	skip_blanks(&value);
 	minus = cur_peek(&value) == '-';
 	if (minus || cur_peek(&value) == '+')
 		cur_skip(&value, 1);
-	for (; is_digit(cur_peek(&value)); some = true) {
-		int digit = cur_u8(&value) - '0';
-
-		if (n > (INT64_MAX - digit) / 10)
+	for (ch = cur_peek(&value); is_digit(ch); ch = cur_peek(&value)) {
+		if (n > INT64_MAX / 10)
 			return false;
-		n = n * 10 + digit;
+		n = n * 10 + (unsigned)(ch - '0');
+		some = true;
+		cur_skip(&value, 1);
 	}
-	if (!some || cur_left(&value) > 0 || n > max || (minus && n > 0))
+	if (!some || cur_left(&value) > 0 || n > (uint64_t)max || (minus && n > 0))
 		return false;
-	*n_r = n;
+	*n_r = (int64_t)n;
 	return true;
 }
 
@@ -270,14 +276,12 @@ static bool ipv6(struct cur c)
 
 enum os_ip os_sockaddr(struct cur value)
 {
-	static const char old[] = "IPv6:";
-	struct cur start = value, inner;
+	struct cur start = value, inner = cur_sub(&start, 5);
 	size_t n = cur_left(&value), percent;
 
-	/* "local" in lower case only. */
-	if (n == 5 && memcmp(cur_view(&value, 5), "local", 5) == 0)
+	if (os_same(value, cur_make((const uint8_t *)"local", 5, 0)))
 		return OS_IP_GOOD;
-	if (n > 5 && same(cur_sub(&start, 5), old, 5))
+	if (n > 5 && os_is(&inner, "IPv6:"))
 		return ipv6(start) ? OS_IP_OLD : OS_IP_BAD;
 	if (cur_peek(&value) != '[')
 		return ipv4(value) ? OS_IP_GOOD : OS_IP_BAD;
@@ -297,9 +301,9 @@ enum os_ip os_sockaddr(struct cur value)
 
 void os_say(struct text *t, struct cur c)
 {
-	size_t n = cur_left(&c);
+	for (unsigned i = 0; i < TEXT_MAX && cur_left(&c) > 0; i++) {
+		uint8_t byte = cur_u8(&c);
 
-	if (n > TEXT_MAX)
-		n = TEXT_MAX;
-	text_bytes(t, cur_take(&c, n), n);
+		text_bytes(t, &byte, 1);
+	}
 }

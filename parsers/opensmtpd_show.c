@@ -127,7 +127,7 @@ static enum step envelope_row(struct os_show *s, const struct part *p, struct ro
 			      struct want *w)
 {
 	struct cur c = cur_make(p->bytes, p->len, p->off);
-	struct os_line line;
+	struct os_line line = { .len = 0 };
 
 	if (p->size >= OS_ENVELOPE_MAX) {
 		new_row(row, 0, p->size, 1);
@@ -227,15 +227,14 @@ static bool title_row(struct os_show *s, const struct message *m, struct row *ro
 		return false;
 	}
 	kind = m->place == OS_OFFLINE ? OS_PLAIN : os_kind(p);
-	new_row(row, 0, 0, 0);
+	new_row(row, 0, kind != OS_PLAIN ? p->size : 0, 0);
 	text_str(&row->kind, m->place == OS_OFFLINE ? "submission" :
 			     os_is_envelope(m)      ? "envelope" : "message text");
 	s->phase = SHOW_LINES;
-	if (kind != OS_PLAIN) {
-		text_str(&row->detail, kind == OS_GZIP ? "compressed: " : "encrypted: ");
+	if (kind == OS_CRYPT) {
+		text_str(&row->detail, "encrypted: ");
 		text_u64(&row->detail, p->size);
 		text_str(&row->detail, " bytes that are not shown");
-		row->length = p->size;
 		row_personal(row, head < OS_MAGIC ? head : OS_MAGIC, p->size - (head < OS_MAGIC ? head : OS_MAGIC),
 			     PERSONAL_OPAQUE);
 		s->phase = SHOW_DONE;
@@ -243,38 +242,67 @@ static bool title_row(struct os_show *s, const struct message *m, struct row *ro
 	return true;
 }
 
+/* The title of what was unpacked; the rows after it have offsets in the text. */
+static void unpacked_row(struct os_show *s, const struct message *m, struct row *row)
+{
+	uint64_t size = m->parts[OS_FILE].size, head = size < OS_MAGIC ? size : OS_MAGIC;
+
+	new_row(row, 0, size, 0);
+	row_personal(row, head, size - head, PERSONAL_OPAQUE);
+	text_str(&row->kind, os_is_envelope(m) ? "envelope" : "message text");
+	text_str(&row->detail, "compressed; unpacked: ");
+	text_u64(&row->detail, m->parts[OS_UNPACKED].size);
+	text_str(&row->detail, " bytes");
+	s->phase = SHOW_LINES;
+}
+
 enum step os_decode(void *scratch, const struct message *m, struct row *row, struct want *w)
 {
 	struct os_show *s = scratch;
-	const struct part *p = &m->parts[OS_FILE];
+	unsigned part = os_text(m);
+	const struct part *p = &m->parts[part];
+	enum step step;
 
-	if (p->size == 0 || s->phase == SHOW_DONE)
+	if (m->parts[OS_FILE].size == 0 || s->phase == SHOW_DONE)
 		return STEP_DONE;
+	if (s->phase == SHOW_START && part == OS_UNPACKED) {
+		unpacked_row(s, m, row);
+		return STEP_ROW;
+	}
 	if (s->phase == SHOW_START)
 		return title_row(s, m, row, w) ? STEP_ROW : STEP_WANT;
-	if (m->place == OS_QUEUE && os_is_envelope(m))
-		return envelope_row(s, p, row, w);
-	return body_row(s, p, row, w);
+	step = m->place == OS_QUEUE && os_is_envelope(m) ? envelope_row(s, p, row, w) :
+							    body_row(s, p, row, w);
+	if (step == STEP_ROW)
+		row->part = (uint8_t)part;
+	if (step == STEP_ROW && part == OS_UNPACKED) { /* no file has these bytes: they cannot be masked in one */
+		row->told = false;
+		row->npersonal = 0;
+	}
+	if (step == STEP_WANT)
+		w->part = part;
+	return step;
 }
 
 /* The message text of a body: all of it, in one run. An envelope has none. */
 enum step os_body(void *scratch, const struct message *m, struct run *run, struct want *w)
 {
 	struct os_show *s = scratch;
-	const struct part *p = &m->parts[OS_FILE];
+	unsigned part = os_text(m);
+	const struct part *p = &m->parts[part];
 	size_t head = p->size < 65 ? (size_t)p->size : 65;
 
 	if (p->size == 0 || s->phase == SHOW_DONE || m->place != OS_QUEUE || os_is_envelope(m))
 		return STEP_DONE;
-	if (p->off != 0 || p->len < head) {
+	if (part == OS_FILE && (p->off != 0 || p->len < head)) {
 		*w = (struct want){ OS_FILE, 0, p->size < WINDOW_MAX ? (size_t)p->size : WINDOW_MAX,
 				    head };
 		return STEP_WANT;
 	}
 	s->phase = SHOW_DONE;
-	if (os_kind(p) != OS_PLAIN)
+	if (part == OS_FILE && os_kind(p) != OS_PLAIN)
 		return STEP_DONE;
-	run->part = OS_FILE;
+	run->part = (uint8_t)part;
 	run->offset = 0;
 	run->length = p->size;
 	run->newline = false;

@@ -43,8 +43,9 @@ static char *program(const char *name)
 	return NULL;
 }
 
-/* In a process group of its own, so that what it starts ends with it. */
-static pid_t spawn(const char *path, const char *const *argv, int out)
+/* In a process group of its own, so that what it starts ends with it. What it prints on descriptor `number`
+ * (1 or 2) goes to `out`. */
+static pid_t spawn(const char *path, const char *const *argv, int out, int number)
 {
 	static char path_word[] = "PATH=/usr/sbin:/usr/bin:/sbin:/bin", locale[] = "LC_ALL=C";
 	static char *environment[] = { path_word, locale, NULL };
@@ -56,8 +57,8 @@ static pid_t spawn(const char *path, const char *const *argv, int out)
 	posix_spawnattr_init(&attributes);
 	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
 	posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
-	posix_spawn_file_actions_adddup2(&actions, out, 1);
-	posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0);
+	posix_spawn_file_actions_adddup2(&actions, out, number);
+	posix_spawn_file_actions_addopen(&actions, 3 - number, "/dev/null", O_WRONLY, 0);
 	if (posix_spawn(&pid, path, &actions, &attributes, (char *const *)(size_t)argv,
 			environment) != 0)
 		pid = -1;
@@ -89,8 +90,9 @@ static ssize_t read_until(int fd, char *buf, size_t cap, gint64 deadline)
 	return -1;
 }
 
-/* Did it end well? Whatever of it is left at the deadline is killed. */
-static bool ended_well(pid_t pid, bool late, gint64 deadline)
+/* Did it end by itself, and well, or at least in time when it `may_fail`? Whatever of it is left at the deadline
+ * is killed. */
+static bool ended_well(pid_t pid, bool late, bool may_fail, gint64 deadline)
 {
 	int status = -1;
 
@@ -99,13 +101,13 @@ static bool ended_well(pid_t pid, bool late, gint64 deadline)
 		g_usleep(2000);
 	}
 	if (!late)
-		return status == 0;
+		return may_fail ? WIFEXITED(status) : status == 0;
 	kill(-pid, SIGKILL);
 	waitpid(pid, &status, 0);
 	return false;
 }
 
-char *ask_all(const char *const *argv)
+static char *ask(const char *const *argv, int number, bool may_fail)
 {
 	gint64 deadline = g_get_monotonic_time() + ASK_MS * 1000;
 	g_autofree char *path = program(argv[0]);
@@ -117,12 +119,12 @@ char *ask_all(const char *const *argv)
 
 	if (path == NULL || pipe2(fds, O_CLOEXEC) < 0)
 		return NULL;
-	pid = spawn(path, argv, fds[1]);
+	pid = spawn(path, argv, fds[1], number);
 	close(fds[1]);
 	text = g_malloc(ASK_BYTES);
 	if (pid > 0)
 		n = read_until(fds[0], text, ASK_BYTES - 1, deadline);
-	good = pid > 0 && ended_well(pid, n < 0, deadline);
+	good = pid > 0 && ended_well(pid, n < 0, may_fail, deadline);
 	if (g_get_monotonic_time() > deadline)
 		late_command = argv[0];
 	close(fds[0]);
@@ -132,16 +134,30 @@ char *ask_all(const char *const *argv)
 	return g_steal_pointer(&text);
 }
 
-char *ask_command(const char *const *argv)
+static char *first_line(char *text)
 {
-	char *text = ask_all(argv);
-
 	if (text != NULL)
 		text[strcspn(text, "\r\n")] = '\0';
 	return text;
 }
 
-char *ask_file(const char *path)
+char *ask_all(const char *const *argv)
+{
+	return ask(argv, 1, false);
+}
+
+char *ask_command(const char *const *argv)
+{
+	return first_line(ask(argv, 1, false));
+}
+
+char *ask_usage(const char *const *argv)
+{
+	return first_line(ask(argv, 2, true));
+}
+
+/* `of_root`: others may not write it. */
+static char *file(const char *path, bool of_root, size_t *len_r)
 {
 	g_autofree char *text = NULL;
 	int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
@@ -149,7 +165,8 @@ char *ask_file(const char *path)
 	struct stat st;
 	ssize_t n = -1;
 
-	if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode)) {
+	if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
+	    (!of_root || (st.st_uid == 0 && (st.st_mode & (S_IWGRP | S_IWOTH)) == 0))) {
 		text = g_malloc(FILE_BYTES);
 		do {
 			n = read(fd, text + done, FILE_BYTES - 1 - done);
@@ -161,5 +178,27 @@ char *ask_file(const char *path)
 	if (n < 0)
 		return NULL;
 	text[done] = '\0';
+	*len_r = done;
 	return g_steal_pointer(&text);
+}
+
+char *ask_file(const char *path)
+{
+	size_t ignored;
+
+	return file(path, false, &ignored);
+}
+
+char *ask_only_file(const char *const *paths, size_t *len_r)
+{
+	const char *path = NULL;
+
+	for (; *paths != NULL; paths++) {
+		if (access(*paths, F_OK) < 0)
+			continue;
+		if (path != NULL)
+			return NULL;
+		path = *paths;
+	}
+	return path != NULL ? file(path, true, len_r) : NULL;
 }

@@ -28,6 +28,9 @@
  * need less than half of it. */
 #define ANSWER_MAX 16384
 
+/* Unpacked text travels in pieces of this size. */
+#define BYTES_MAX 8192
+
 /* A worker serves so many messages, then a fresh one takes its place: damage
  * that one message does to it does not last. */
 #define WORKER_MESSAGES 20000
@@ -49,6 +52,10 @@
  * a chain of pointers must not make us read a file ten thousand times. */
 #define STREAM_FACTOR 4
 #define STREAM_EXTRA (64ull << 20)
+
+/* Text that one compressed part may unpack to: larger than any mail, and unpacked in a few seconds. A window of
+ * packed bytes gives 1032 times as much at most. */
+#define UNPACKED_MAX (256ull << 20)
 
 /* Worker's stack; parsers need a few KiB (t/purity.t prints how much). */
 #define WORKER_STACK (1u << 20)

@@ -178,6 +178,8 @@ static void put_finding(struct explain *x, unsigned index)
 	x->shown[index] = true;
 	printf("%s  ^^^ %s at byte %" PRIu64, x->colour ? "\033[1;31m" : "",
 	       severity_name(f->severity), f->offset);
+	if (outcome_role(x->scan.spool, f)->unpacked)
+		printf(" of the %s", outcome_role(x->scan.spool, f)->name);
 	if (f->field.len > 0) {
 		fputs(", ", stdout);
 		put(&f->field);
@@ -235,7 +237,7 @@ static bool row_holds(const struct row *row, const struct finding *f)
  * exactly where they are. */
 static void put_findings_of_last(struct explain *x, const struct row *next)
 {
-	bool detail = next != NULL && next->depth > x->last.depth;
+	bool detail = next != NULL && next->depth > x->last.depth && next->part == x->last.part;
 
 	for (unsigned i = 0; i < x->report.count; i++) {
 		const struct finding *f = &x->report.findings[i];

@@ -158,7 +158,8 @@ static void show_place(const struct salvage *s, const json_t *m)
 	guint8 buf[96];
 	size_t n = path != NULL ? salvage_bytes(s, path, start, buf, sizeof buf) : 0;
 
-	if (n == 0)
+	/* What was unpacked is not in the file. */
+	if (n == 0 || json_is_string(json_object_get(f, "stream")))
 		return;
 	fputs("\nThe damaged place (* = the damage):\n", stdout);
 	show_hex(buf, n, start, at, at + MAX(length, 1));

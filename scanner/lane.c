@@ -85,7 +85,8 @@ static void result(struct slot *s, const struct load_end *end, const struct answ
 		.answer_len = a != NULL ? (uint32_t)a->len : 0,
 	};
 
-	s->answered = end->status != LANE_ROW && end->status != LANE_RUN;
+	s->answered = end->status != LANE_ROW && end->status != LANE_RUN &&
+		      end->status != LANE_TEXT;
 	put_result(&head, s->path, a != NULL ? a->body : NULL);
 }
 
@@ -158,6 +159,12 @@ static enum ask take_answer(struct slot *s, const struct answer *a)
 		if (r.job.verb != VERB_BODY || !wire_get_run(a->body, a->len, &run))
 			return ASK_REFUSE;
 		end.status = LANE_RUN;
+		result(s, &end, a);
+		return ASK_GO_ON;
+	case ANSWER_BYTES:
+		if (r.job.verb != VERB_BODY)
+			return ASK_REFUSE;
+		end.status = LANE_TEXT;
 		result(s, &end, a);
 		return ASK_GO_ON;
 	case ANSWER_END:

@@ -22,6 +22,7 @@ enum lane_status {
 	LANE_REPORT,    /* the answer is a report */
 	LANE_ROW,       /* the answer is a row of a listing; more follow */
 	LANE_RUN,       /* the answer is a run of text; more follow */
+	LANE_TEXT,      /* the answer is text itself, of a part that no file holds; more follow */
 	LANE_ROWS_END,
 	LANE_BUSY,      /* still being written by the server */
 	LANE_FOREIGN,   /* not a regular file */

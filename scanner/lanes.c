@@ -175,7 +175,7 @@ static const uint8_t *take_result(struct lanes *lanes, struct lane *l, const uin
 	path = (const char *)p;
 	if (res.index >= job->job.count || res.path_len == 0 || path[res.path_len - 1] != '\0')
 		return NULL;
-	if (res.status != LANE_ROW && res.status != LANE_RUN)
+	if (res.status != LANE_ROW && res.status != LANE_RUN && res.status != LANE_TEXT)
 		job->done[res.index] = true;
 	lanes->result(lanes->arg, &job->job, &res, path, p + res.path_len);
 	return p + res.path_len + res.answer_len;

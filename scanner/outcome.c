@@ -61,6 +61,11 @@ unsigned outcome_depth(const struct spool *spool, const struct outcome *o)
 	return depth;
 }
 
+const struct role *outcome_role(const struct spool *spool, const struct finding *f)
+{
+	return &spool->format->roles[f->part < spool->format->nroles ? f->part : 0];
+}
+
 char *outcome_part(const struct spool *spool, const struct outcome *o, unsigned part)
 {
 	const struct format *f = spool->format;

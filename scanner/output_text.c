@@ -150,6 +150,8 @@ static void put_finding(const struct spool *spool, const struct outcome *o, cons
 
 	fputs("  ", stdout);
 	put_string(part);
+	if (outcome_role(spool, f)->unpacked)
+		printf(", %s", outcome_role(spool, f)->name);
 	if (f->length > 0 || f->offset > 0)
 		printf(", byte %" PRIu64, f->offset);
 	if (f->field.len > 0)

@@ -3,7 +3,8 @@
  *
  * The entry is copied into a directory of its own, laid out as its spool was, and a lane is
  * asked about it. A worker's runs are hostile: they are read below the size of the part
- * only, and their sum is bounded, so that pointers that lead back cannot fill a disk.
+ * only, and their sum is bounded, so that pointers that lead back cannot fill a disk. Of a compressed part
+ * the worker sends the text itself, which is bounded, too.
  */
 #include "config.h"
 
@@ -264,6 +265,10 @@ static void on_run(void *arg, const struct lane_job *job, const struct lane_resu
 	(void)job, (void)path;
 	if (res->status == LANE_RUN && wire_get_run(answer, res->answer_len, &run)) {
 		copy_run(c, &run);
+	} else if (res->status == LANE_TEXT) {
+		/* Not more than an honest worker unpacks. */
+		if (c->text->bytes <= UNPACKED_MAX)
+			put_some(c, answer, res->answer_len);
 	} else if (res->status == LANE_ROWS_END) {
 		c->text->reached = c->budget > 0;
 	} else {

@@ -737,8 +737,32 @@ static void check_depths(struct work *w)
 	}
 }
 
+/* Directories as the server wants them, on the host's own spool: a copy may look as it likes. */
+static void check_directories(struct work *w)
+{
+	const struct spool *spool = w->scan->spool;
+	const struct format *f = spool->format;
+
+	if (f->directory == NULL || !spool->of_host)
+		return;
+	for (unsigned i = 0; f->directories[i] != NULL; i++) {
+		struct report r;
+		struct stat st;
+
+		if (!stat_beneath(spool, f->directories[i], &st))
+			continue;
+		const struct part part = part_of(&st);
+
+		report_reset(&r);
+		f->directory(i, &part, &spool->site, &r);
+		if (r.count > 0)
+			about_spool(w, 0, f->directories[i], &r);
+	}
+}
+
 static void examine(struct work *w)
 {
+	check_directories(w);
 	for (unsigned p = 0; p < w->scan->spool->format->nplaces; p++)
 		check_place(w, p);
 	walk_messages(w);

@@ -124,6 +124,9 @@ unsigned outcome_depth(const struct spool *spool, const struct outcome *o);
 /* The path below the spool's root of a part of the message (g_free). */
 char *outcome_part(const struct spool *spool, const struct outcome *o, unsigned part);
 
+/* What the finding is about; the anchor when the worker named no part of this format. */
+const struct role *outcome_role(const struct spool *spool, const struct finding *f);
+
 /* Where the message `id` lies now: place, path, id and facts of a new outcome; NULL = nowhere. */
 struct outcome *spool_locate(const struct spool *spool, const char *id);
 

@@ -226,6 +226,26 @@ bool spool_set_version(struct spool *spool, const char *version)
 	return true;
 }
 
+/* "version: OpenSMTPD 6.8.0p2" as "6.8.0p2". */
+static char *version_told(const struct format *f)
+{
+	g_autofree char *line = f->version_usage ? ask_usage(f->version_command) :
+						   ask_command(f->version_command);
+	const char *digit = line != NULL ? strpbrk(line, "0123456789") : NULL;
+
+	return digit != NULL ? g_strdup(digit) : NULL;
+}
+
+static void configure(struct spool *spool)
+{
+	const struct format *f = spool->format;
+	size_t len = 0;
+	g_autofree char *text = f->configure != NULL ? ask_only_file(f->config_files, &len) : NULL;
+
+	if (text != NULL)
+		f->configure(&spool->site, (const uint8_t *)text, len);
+}
+
 static bool is_same(const char *path, const struct stat *st)
 {
 	struct stat other;
@@ -277,23 +297,27 @@ static void site_learn(struct spool *spool)
 	struct statvfs vfs;
 
 	spool->site = (struct site){ .now = time(NULL), .owner = UINT32_MAX };
-	for (unsigned i = 0; i < PLACES_MAX; i++)
-		spool->site.owners[i] = UINT32_MAX;
-	/* No more directories than needed: one of them may be on a disk that does not answer. */
-	for (unsigned i = 0; i < f->nplaces && (f->many_owners || spool->site.owner == UINT32_MAX); i++) {
+	for (unsigned i = 0; i < f->nplaces; i++) {
+		bool ask = (f->groups >> i & 1) != 0 || f->many_owners ||
+			   (f->places[i].kind == PLACE_QUEUE && spool->site.owner == UINT32_MAX);
 		struct stat st;
 
-		if (fstatat(spool->root, f->places[i].name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		/* A place may lie on a disk that does not answer: none is touched for nothing. */
+		spool->site.group[i] = spool->site.owners[i] = UINT32_MAX;
+		if (!ask || fstatat(spool->root, f->places[i].name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 			continue;
+		spool->site.group[i] = st.st_gid;
 		spool->site.owners[i] = st.st_uid;
 		if (f->places[i].kind == PLACE_QUEUE && spool->site.owner == UINT32_MAX)
 			spool->site.owner = st.st_uid;
 	}
 	split_learn(spool);
-	if (is_host_root(spool)) {
+	spool->of_host = is_host_root(spool);
+	if (spool->of_host) {
 		g_autofree char *limit = f->limit_command ? ask_command(f->limit_command) : NULL;
 
-		spool->version = f->version_command ? ask_command(f->version_command) : NULL;
+		configure(spool);
+		spool->version = f->version_command ? version_told(f) : NULL;
 		spool->site.version = version_number(spool->version);
 		spool->site.record_limit = limit != NULL ? strtoull(limit, NULL, 10) : 0;
 		keep_learn(spool);

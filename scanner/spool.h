@@ -18,6 +18,7 @@ struct spool {
 	struct site site;
 	char *version;                /* of the server, for people; NULL unknown */
 	enum running running;
+	bool of_host;                 /* in the usual place of this host's server: its commands speak for it */
 	bool network;                 /* on a network or cluster file system: look only */
 	unsigned disk_used, inodes_used; /* percent, 101 = unknown */
 	char **exclude;               /* paths below the root that are not looked at; may be NULL */

@@ -158,6 +158,14 @@ bool wire_put_run(struct wire *w, unsigned index, const struct run *run)
 	return end(w, start);
 }
 
+bool wire_put_bytes(struct wire *w, unsigned index, const uint8_t *p, size_t n)
+{
+	size_t start = begin(w, ANSWER_BYTES, index);
+
+	put(w, p, n);
+	return end(w, start);
+}
+
 bool wire_put_end(struct wire *w, unsigned index)
 {
 	return end(w, begin(w, ANSWER_END, index));
@@ -175,7 +183,8 @@ bool wire_next(struct cur *frame, struct answer *a)
 	a->index = cur_u16le(frame);
 	a->len = cur_u32le(frame);
 	a->body = cur_take(frame, a->len);
-	if (kind < ANSWER_DONE || kind > ANSWER_END || (kind == ANSWER_END && a->len > 0))
+	if (kind < ANSWER_DONE || kind > ANSWER_END || (kind == ANSWER_END && a->len > 0) ||
+	    (kind == ANSWER_BYTES && (a->len == 0 || a->len > BYTES_MAX)))
 		cur_fail(frame, CUR_TOO_BIG);
 	a->kind = (enum answer_kind)kind;
 	return frame->err == CUR_OK;

@@ -22,6 +22,7 @@ enum answer_kind {
 	ANSWER_WANT,     /* body: part u8, off u64, len u32 */
 	ANSWER_ROW,      /* body: row of a listing */
 	ANSWER_RUN,      /* body: run of text */
+	ANSWER_BYTES,    /* body: 1..BYTES_MAX bytes of text that lies in no file: of an unpacked part */
 	ANSWER_END,      /* end of a listing or of the text; no body */
 };
 
@@ -45,6 +46,7 @@ bool wire_put_report(struct wire *w, unsigned index, const struct report *r);
 bool wire_put_want(struct wire *w, unsigned index, const struct want *want);
 bool wire_put_row(struct wire *w, unsigned index, const struct row *row);
 bool wire_put_run(struct wire *w, unsigned index, const struct run *run);
+bool wire_put_bytes(struct wire *w, unsigned index, const uint8_t *p, size_t n);
 bool wire_put_end(struct wire *w, unsigned index);
 
 /* The other side. The next answer of a frame: false at its end or when it does

@@ -9,6 +9,7 @@
 
 #include "worker.h"
 
+#include "decode.h"
 #include "sandbox.h"
 #include "wire.h"
 
@@ -69,28 +70,85 @@ static void load(const struct lane_head *head, unsigned index)
 	}
 }
 
-/* Ask for a window and wait until it is there. */
-static void get_window(const struct lane_head *head, unsigned index, const struct want *want)
+/* --- Windows ---------------------------------------------------------------- */
+
+/* The message in work, for decode.c to ask with. */
+struct work {
+	const struct lane_head *head;
+	unsigned index;
+};
+
+/* The role that is unpacked; 0 = this format has none. */
+static unsigned unpacked_role(const struct format *format)
 {
-	if (!wire_put_want(&w.wire, index, want)) {
+	for (unsigned i = 1; i < format->nroles; i++)
+		if (format->roles[i].unpacked)
+			return i;
+	return 0;
+}
+
+/* Ask for a window of a file and wait until it is there. */
+static void get_window(const struct work *work, const struct want *want)
+{
+	unsigned role = unpacked_role(formats[work->head->format]);
+	struct part text = w.message.parts[role];
+
+	if (!wire_put_want(&w.wire, work->index, want)) {
 		flush();
-		wire_put_want(&w.wire, index, want);
+		wire_put_want(&w.wire, work->index, want);
 	}
 	flush();
 	await();
-	load(head, index);
+	load(work->head, work->index);
+	if (role != 0)
+		w.message.parts[role] = text;
 }
+
+/* The packed file from `off` on. */
+static const struct part *packed_window(void *arg, uint64_t off)
+{
+	const struct part *p = &w.message.parts[0];
+	uint64_t left = p->size - off;
+	const struct want want = { 0, off, left < WINDOW_MAX ? (size_t)left : WINDOW_MAX, 1 };
+
+	if (off < p->off || off - p->off >= p->len)
+		get_window(arg, &want);
+	return p;
+}
+
+/* Load message `index`, and unpack it if it is compressed. */
+static void begin(struct work *work, const struct lane_head *head, unsigned index)
+{
+	const struct format *format = formats[head->format];
+	unsigned role = unpacked_role(format);
+
+	*work = (struct work){ head, index };
+	load(head, index);
+	if (role != 0 && format->compressed(&w.message))
+		decode_open(&w.message.parts[0], packed_window, work, &w.message.parts[role]);
+}
+
+static void move_window(const struct work *work, const struct want *want)
+{
+	if (formats[work->head->format]->roles[want->part].unpacked)
+		decode_window(want, &w.message.parts[want->part]);
+	else
+		get_window(work, want);
+}
+
+/* --- Verbs -------------------------------------------------------------------- */
 
 static void check(const struct lane_head *head, unsigned index)
 {
 	const struct format *format = formats[head->format];
+	struct work work;
 	struct want want;
 
 	report_reset(&w.report);
 	memset(w.scratch, 0, format->check_scratch);
-	load(head, index);
+	begin(&work, head, index);
 	while (format->check(w.scratch, &w.message, &w.report, &want) == STEP_WANT)
-		get_window(head, index, &want);
+		move_window(&work, &want);
 	report_sort(&w.report);
 	if (!wire_put_report(&w.wire, index, &w.report)) {
 		flush();
@@ -101,10 +159,11 @@ static void check(const struct lane_head *head, unsigned index)
 static void decode(const struct lane_head *head, unsigned index)
 {
 	const struct format *format = formats[head->format];
+	struct work work;
 	enum step step;
 
 	memset(w.scratch, 0, format->decode_scratch);
-	load(head, index);
+	begin(&work, head, index);
 	do {
 		struct want want;
 		struct row row;
@@ -112,7 +171,7 @@ static void decode(const struct lane_head *head, unsigned index)
 		memset(&row, 0, sizeof row);
 		step = format->decode(w.scratch, &w.message, &row, &want);
 		if (step == STEP_WANT) {
-			get_window(head, index, &want);
+			move_window(&work, &want);
 		} else if (step == STEP_ROW && !wire_put_row(&w.wire, index, &row)) {
 			flush();
 			wire_put_row(&w.wire, index, &row);
@@ -122,21 +181,50 @@ static void decode(const struct lane_head *head, unsigned index)
 	wire_put_end(&w.wire, index);
 }
 
+/* A run of a part that no file holds goes as it is. */
+static void put_text(const struct work *work, const struct run *run)
+{
+	struct part *text = &w.message.parts[run->part];
+	uint64_t done = 0;
+
+	while (done < run->length) {
+		uint64_t at = run->offset + done, left = run->length - done;
+		struct want want = { run->part, at, left < WINDOW_MAX ? (size_t)left : WINDOW_MAX, 1 };
+		size_t n;
+
+		if (at < text->off || at - text->off >= text->len)
+			decode_window(&want, text);
+		if (at - text->off >= text->len)
+			return;
+		n = text->len - (size_t)(at - text->off);
+		n = n < BYTES_MAX ? n : BYTES_MAX;
+		n = n < left ? n : (size_t)left;
+		if (!wire_put_bytes(&w.wire, work->index, text->bytes + (at - text->off), n)) {
+			flush();
+			wire_put_bytes(&w.wire, work->index, text->bytes + (at - text->off), n);
+		}
+		done += n;
+	}
+}
+
 /* Where the text lies; a format without body() has none. */
 static void body(const struct lane_head *head, unsigned index)
 {
 	const struct format *format = formats[head->format];
 	enum step step = format->body != NULL ? STEP_ROW : STEP_DONE;
+	struct work work;
 
 	memset(w.scratch, 0, format->body_scratch);
-	load(head, index);
+	begin(&work, head, index);
 	while (step != STEP_DONE) {
 		struct want want;
 		struct run run = { 0 };
 
 		step = format->body(w.scratch, &w.message, &run, &want);
 		if (step == STEP_WANT) {
-			get_window(head, index, &want);
+			move_window(&work, &want);
+		} else if (step == STEP_ROW && format->roles[run.part].unpacked) {
+			put_text(&work, &run);
 		} else if (step == STEP_ROW && !wire_put_run(&w.wire, index, &run)) {
 			flush();
 			wire_put_run(&w.wire, index, &run);

@@ -7,6 +7,8 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use File::Path ();
+use IO::Compress::Gzip qw(gzip $GzipError);
 use JSON::PP ();
 use Spoolck;
 use Test::More;
@@ -72,6 +74,29 @@ is(exit_bits($r), '0', 'export of zeros');
 like($eml, qr/\A\n\[spoolck: /, 'only the mark');
 is($json->{reinject}, undef, 'no command');
 is(exit_bits(q_('show', $entry)), '0', 'show');
+
+# A compressed text: what it unpacks to, however large; and what is left of it when the end is lost.
+my $text = join '', map { "line $_ " . ('x' x ($_ % 70)) . "\n" } 1 .. 40000;
+for my $lost (0, 20) {
+    my ($queue, $id) = (scratch() . "/packed$lost", $lost ? 'a1b2c3d4' : 'a1b2c3d5');
+    gzip(\$text, \my $packed) or die "gzip: $GzipError";
+    $packed = substr $packed, 0, length($packed) - $lost;
+    File::Path::make_path(map { "$queue/$_" } "queue/a1/$id", qw(incoming purge temporary offline));
+    write_file("$queue/queue/a1/$id/message", $packed);
+    $r = $lost ? spoolck('scan', '-y', '--store', $store, "opensmtpd:$queue") : q_('add', "opensmtpd:$queue:$id");
+    ($entry) = $r->{out} =~ /(\S+-opensmtpd-$id)/ or BAIL_OUT("not moved: $r->{out} $r->{err}");
+    ($r, $eml, $json) = exported($entry);
+    if ($lost) {
+        my ($part, $mark) = $eml =~ /\A(.*)\n(\[spoolck: .*\])\n\z/s;
+        cmp_ok(length $part, '>', length($text) / 2, 'a compressed text without its end: most of it');
+        is(index($text, $part), 0, 'as it was');
+        is($mark, '[spoolck: the text cannot be reached beyond this point: opensmtpd.gzip]', 'and a mark');
+    }
+    else {
+        ok($eml eq $text, 'a compressed text is unpacked');
+        ok($json->{complete}, 'and complete');
+    }
+}
 
 my ($before, $left) = (0, 0);
 $left += () = glob '/tmp/spoolck-??????/*/*/' . $_ for $whole, $cut, $zero;

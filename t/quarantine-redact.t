@@ -74,6 +74,9 @@ for my $case (map { dirname($_) } sort glob "$fixtures/{postfix,exim,opensmtpd}/
     my ($root, $store, $out) = (scratch() . '/spool', new_store(), scratch());
     eval { lay_out($case, $root) } or next; # it takes root
     my $before = files_of($root);
+    for my $path (keys %$before) { # a named queue of Exim is a spool of its own, below the other
+        $before->{$1} //= $before->{$path} if $format eq 'exim' && $path =~ m{^[^/]+/(input/.*)};
+    }
     my $r = scan('-y', '--max-move', 'none', '--store', $store, "$format:$root");
     my @moved = grep { $_->{action} eq 'moved' } @{ $r->{messages} };
     next unless @moved;
@@ -85,10 +88,13 @@ for my $case (map { dirname($_) } sort glob "$fixtures/{postfix,exim,opensmtpd}/
             my $to = "$out/$m->{entry}.redacted";
             my @said = grep { $_->{id} eq $m->{id} } @{ $r->{findings} };
             if ($e->{status}) {
+                # What is compressed cannot be masked byte by byte.
+                my $packed = grep { $_->{name} eq 'opensmtpd.gzip' || defined $_->{stream} } @said;
                 $refused++;
                 is(exit_bits($e), '8', 'refused');
-                like($e->{err}, qr/not redacted: the message alone does not show /, 'with the reason');
-                is(scalar(grep { $_->{severity} eq 'corrupt' && $_->{name} !~ $elsewhere } @said), 0,
+                like($e->{err}, $packed ? qr/not redacted: masking changes the findings / : qr/not redacted: the message alone does not show /,
+                    'with the reason');
+                is(scalar(grep { $_->{severity} eq 'corrupt' && $_->{name} !~ $elsewhere } @said), $packed,
                     'the damage is not in the message alone') or diag($e->{err}, explain facts(@said));
                 is_deeply([ glob "$out/* $out/.s*" ], [], 'nothing is left behind');
                 next;

@@ -12,7 +12,7 @@ seconds=${1:-60}
 src=$(cd "$(dirname "$0")/../.." && pwd)
 out=${FUZZ_DIR:-$src/build-fuzz}
 live=${SPOOLCK_FUZZ_CORPUS:-/var/tmp/spoolck-live/postfix-corpus}
-targets=${*:-cursor wire postfix opensmtpd exim qmail}
+targets=${*:-cursor wire decode postfix opensmtpd exim qmail}
 
 for CC in ${CLANG:-} clang clang-19 clang-16 clang-14; do
 	command -v "$CC" >/dev/null && break
@@ -23,6 +23,7 @@ sources() {
 	case $1 in
 	cursor) ;;
 	wire) echo "$src/scanner/wire.c $src/parsers/findings.c" ;;
+	decode) echo "$src/scanner/decode.c -lz" ;;
 	*) ls "$src"/parsers/*.c ;;
 	esac
 }
@@ -61,6 +62,15 @@ seed_opensmtpd() {
 		print $out pack("C5", $place eq "queue" ? 0 : 1, $. % 4, $. % 6, 0x75, length $rest), $rest, $bytes;'
 }
 
+seed_decode() {
+	find "$src"/fixtures/opensmtpd/*gzip*/spool -type f | perl -ne '
+		chomp;
+		open my $in, "<:raw", $_ or next;
+		my $bytes = do { local $/; <$in> };
+		open my $out, ">:raw", sprintf "%s/seed-%05d", $ENV{SEEDS}, ++$n or die;
+		print $out pack("C", $n % 6), $bytes;'
+}
+
 # -H, -J and -D of a message in one input; ids are what the target calls its message.
 seed_exim() {
 	find "$src"/fixtures/exim/*/spool /var/tmp/spoolck-live/exim-lab-*/spool-* -name '*-H' -size -6k 2>/dev/null | perl -ne '
@@ -97,6 +107,7 @@ for t in $targets; do
 	mkdir -p "$corpus" "$out/seeds-$t"
 	case $t in
 	postfix) SEEDS="$out/seeds-$t" seed_postfix ;;
+	decode) SEEDS="$out/seeds-$t" seed_decode ;;
 	opensmtpd) SEEDS="$out/seeds-$t" seed_opensmtpd ;;
 	exim) SEEDS="$out/seeds-$t" seed_exim ;;
 	qmail) SEEDS="$out/seeds-$t" seed_qmail ;;

@@ -5,6 +5,8 @@
  * are often as small as `need` allows. Both must say the same, in a bounded number of steps, and
  * about bytes that the file has.
  *
+ * The bytes are those of the file, or what it unpacks to.
+ *
  * Input: what it is, version, window policy, facts of the parts, length of the name, name; the
  * rest is the file.
  */
@@ -22,6 +24,7 @@ struct input {
 	struct message m;
 	const uint8_t *file;
 	size_t size;
+	unsigned part;   /* whose bytes they are: the file's, or those of the unpacked text */
 	unsigned policy; /* how much more than needed a window holds */
 };
 
@@ -29,7 +32,7 @@ struct input {
 
 static void window(struct input *in, uint64_t off, size_t len)
 {
-	struct part *p = &in->m.parts[0];
+	struct part *p = &in->m.parts[in->part];
 
 	free((void *)(uintptr_t)p->bytes);
 	p->bytes = fuzz_copy(in->file + off, len);
@@ -40,10 +43,10 @@ static void window(struct input *in, uint64_t off, size_t len)
 static void give(struct input *in, const struct want *want)
 {
 	static const size_t more[] = { 0, 1, 7, 64, 300, SIZE_MAX };
-	const struct part *p = &in->m.parts[0];
+	const struct part *p = &in->m.parts[in->part];
 	size_t extra = more[in->policy % (sizeof more / sizeof more[0])], len;
 
-	must(want->part == 0);
+	must(want->part == in->part);
 	must(want->off < in->size);
 	must(want->need >= 1 && want->need <= want->len);
 	must(want->len <= WINDOW_MAX);
@@ -53,9 +56,12 @@ static void give(struct input *in, const struct want *want)
 	window(in, want->off, len < in->size - want->off ? len : (size_t)(in->size - want->off));
 }
 
-static void inside(const struct input *in, uint64_t offset, uint64_t length)
+static void inside(const struct input *in, unsigned part, uint64_t offset, uint64_t length)
 {
-	must(offset <= in->size && length <= in->size - offset);
+	uint64_t size = in->m.parts[part].size;
+
+	must(part == 0 || part == in->part);
+	must(offset <= size && length <= size - offset);
 }
 
 static void same_text(const struct text *a, const struct text *b)
@@ -76,7 +82,7 @@ static void check(struct input *in, struct report *r)
 	must(scratch != NULL);
 	report_reset(r);
 	while ((step = fmt_opensmtpd.check(scratch, &in->m, r, &want)) == STEP_WANT) {
-		must(in->m.parts[0].len < in->size); /* never with all at hand */
+		must(in->m.parts[in->part].len < in->size); /* never with all at hand */
 		must(++steps < in->size + 16);
 		give(in, &want);
 	}
@@ -88,9 +94,9 @@ static void check(struct input *in, struct report *r)
 	for (unsigned i = 0; i < r->count; i++) {
 		const struct finding *f = &r->findings[i];
 
-		must(finding_def(f->id) != NULL && f->part == 0);
+		must(finding_def(f->id) != NULL);
 		must(f->severity <= SEV_CORRUPT && f->impact <= IMPACT_SERVER_STOPS);
-		inside(in, f->offset, f->length);
+		inside(in, f->part, f->offset, f->length);
 	}
 }
 
@@ -124,15 +130,15 @@ static bool next_row(struct input *in, void *scratch, struct row *row)
 	enum step step;
 
 	while ((step = fmt_opensmtpd.decode(scratch, &in->m, row, &want)) == STEP_WANT) {
-		must(in->m.parts[0].len < in->size);
+		must(in->m.parts[in->part].len < in->size);
 		give(in, &want);
 	}
 	if (step == STEP_DONE)
 		return false;
-	must(row->part == 0 && !row->has_target && row->npersonal <= ROW_PERSONAL);
-	inside(in, row->offset, row->length);
+	must(!row->has_target && row->npersonal <= ROW_PERSONAL);
+	inside(in, row->part, row->offset, row->length);
 	for (unsigned i = 0; i < row->npersonal; i++)
-		inside(in, row->personal[i].offset, row->personal[i].length);
+		inside(in, row->part, row->personal[i].offset, row->personal[i].length);
 	return true;
 }
 
@@ -172,7 +178,7 @@ static void try_body(struct input *in)
 		if (step == STEP_WANT)
 			give(in, &want);
 		else
-			inside(in, run.offset, run.length);
+			inside(in, run.part, run.offset, run.length);
 	}
 	free(a);
 }
@@ -232,6 +238,15 @@ static bool set_up(struct input *in, const uint8_t *data, size_t size)
 	m->parts[0].mode = data[3] & 0x20 ? 0100600 : 0100644;
 	m->parts[0].uid = data[3] & 0x10 ? 100 : 0;
 	m->parts[0].nlink = 1;
+	if (m->place == 0 && (data[0] >> 2) % 6 != 0) {
+		in->part = fmt_opensmtpd.nroles - 1;
+		m->parts[in->part] = m->parts[0];
+		m->parts[in->part].mode = 0100600;
+		m->parts[in->part].frame = (uint8_t)(data[0] >> 2) % 6;
+		m->parts[in->part].frame_at = data[1];
+		m->parts[in->part].frame_why = "incorrect data check";
+		m->parts[0].size = 300;
+	}
 	m->parts[1].mode = modes[data[3] % 4];
 	m->parts[2].mode = modes[data[3] / 4 % 4];
 	return true;
@@ -248,7 +263,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	try_check(&in);
 	try_decode(&in, &windowed);
 	try_body(&in);
-	free((void *)(uintptr_t)in.m.parts[0].bytes);
-	free((void *)(uintptr_t)windowed.m.parts[0].bytes);
+	free((void *)(uintptr_t)in.m.parts[in.part].bytes);
+	free((void *)(uintptr_t)windowed.m.parts[windowed.part].bytes);
 	return 0;
 }

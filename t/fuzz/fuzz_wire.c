@@ -84,6 +84,7 @@ static bool again(struct wire *w, const struct answer *a)
 	case ANSWER_WANT: return again_want(w, a);
 	case ANSWER_ROW: return again_row(w, a);
 	case ANSWER_RUN: return again_run(w, a);
+	case ANSWER_BYTES: return wire_put_bytes(w, a->index, a->body, a->len);
 	case ANSWER_END: return wire_put_end(w, a->index);
 	}
 	must(!"a kind that no worker writes");

@@ -2,7 +2,7 @@
 #include "eva.h"
 
 static struct report report;
-static uint64_t scratch[64];
+static uint64_t scratch[4096]; /* SCRATCH_MAX of a worker */
 
 int main(void)
 {
@@ -13,7 +13,7 @@ int main(void)
 	report_reset(&report);
 	while (step == STEP_WANT) {
 		any_window();
-		step = fmt_postfix.check(scratch, &message, &report, &want);
+		step = EVA_FORMAT.check(scratch, &message, &report, &want);
 	}
 	return 0;
 }

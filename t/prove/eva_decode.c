@@ -1,7 +1,7 @@
 /* eva_decode.c - decode() and body() on any message, through any windows */
 #include "eva.h"
 
-static uint64_t scratch[64];
+static uint64_t scratch[4096]; /* SCRATCH_MAX of a worker */
 
 static void decode(void)
 {
@@ -12,7 +12,7 @@ static void decode(void)
 	memset(scratch, 0, sizeof scratch);
 	while (step != STEP_DONE) {
 		any_window();
-		step = fmt_postfix.decode(scratch, &message, &row, &want);
+		step = EVA_FORMAT.decode(scratch, &message, &row, &want);
 	}
 }
 
@@ -25,7 +25,7 @@ static void body(void)
 	memset(scratch, 0, sizeof scratch);
 	while (step != STEP_DONE) {
 		any_window();
-		step = fmt_postfix.body(scratch, &message, &run, &want);
+		step = EVA_FORMAT.body(scratch, &message, &run, &want);
 	}
 }
 

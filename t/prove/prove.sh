@@ -6,7 +6,7 @@
 #    documented, loops that end.
 # 2. EVA runs check(), decode() and body() on any bytes of any length, through any
 #    windows of up to 4096 bytes, with any facts of file and site, and looks for
-#    run-time errors: bad accesses, overflow, uninitialized memory, bad calls.
+#    run-time errors, for each format: bad accesses, overflow, uninitialized memory, bad calls.
 #    What lies inside a function that WP proved is WP's; that a cursor handed to
 #    it is sound (cur_ready, cur_valid) is so because cur_make() gives a sound one,
 #    every function keeps it sound (WP), and nothing else writes a cursor's fields
@@ -64,15 +64,15 @@ alarms() {
 		{ print $2 ": " $4 ": " $5 ": " $7 }' "$1" | sort -u
 }
 
-eva() { # NAME DRIVER SOURCE...
-	name=$1 driver=$2
-	shift 2
+eva() { # FORMAT PARTS NAME DRIVER
+	name="$1: $3" driver=$here/$4
 	rm -f "$work/csv"
-	frama-c -c11 -machdep gcc_x86_64 -cpp-extra-args="-I$parsers -include string.h" \
+	frama-c -c11 -machdep gcc_x86_64 \
+		-cpp-extra-args="-I$parsers -I$here -include string.h -DFORMAT=$1 -DPARTS=$2" \
 		-eva -eva-no-show-progress -eva-msg-key=-initial-state,-final-states \
 		-eva-ilevel 128 -eva-domains symbolic-locations -eva-split-return auto \
 		-eva-auto-loop-unroll 32 -eva-use-spec text_str,text_bytes,text_u64 \
-		"$driver" "$@" -report-csv "$work/csv" >"$work/eva" 2>&1 || true
+		"$driver" "$parsers/findings.c" "$parsers/fmt_$1.c" "$parsers/$1"_*.c -report-csv "$work/csv" >"$work/eva" 2>&1 || true
 	if [ ! -s "$work/csv" ] || ! grep -q 'functions analyzed' "$work/eva"; then
 		tail -n 20 "$work/eva"
 		verdict "EVA $name: it did not run" 1
@@ -97,7 +97,8 @@ compare() {
 
 # A proof that nothing can fail proves nothing: this driver has one error.
 self_test() {
-	frama-c -c11 -machdep gcc_x86_64 -cpp-extra-args="-I$parsers -include string.h" \
+	frama-c -c11 -machdep gcc_x86_64 \
+		-cpp-extra-args="-I$parsers -include string.h -DFORMAT=postfix -DPARTS=1" \
 		-eva -eva-no-show-progress "$here/eva_wrong.c" -report-csv "$work/csv" >"$work/eva" 2>&1 || true
 	alarms "$work/csv" | grep -q 'eva_wrong.c: main: mem_access\|eva_wrong.c: main: index_bound'
 	verdict 'self-test: EVA sees a read beyond the window' $?
@@ -108,9 +109,15 @@ wp cursor.h "$parsers/cursor.h"
 wp findings.c "$parsers/findings.c" -wp-fct text_str,text_bytes,text_u64
 set +e
 self_test
-eva 'check()' "$here/eva_check.c" "$parsers/findings.c" "$parsers/fmt_postfix.c" "$parsers"/postfix_*.c
-eva 'decode() and body()' "$here/eva_decode.c" "$parsers/findings.c" "$parsers/fmt_postfix.c" \
-	"$parsers"/postfix_*.c
+# PARTS: as many as messages of the format can have.
+while read -r format parts; do
+	eva "$format" "$parts" 'check()' eva_check.c
+	eva "$format" "$parts" 'decode() and body()' eva_decode.c
+done <<FORMATS
+postfix 1
+opensmtpd 4
+exim 3
+FORMATS
 compare
 echo "prove: $goals goals proved, $(wc -l <"$work/found") alarms ($(wc -l <"$work/listed") listed)"
 echo "$passed passed, $failed failed"

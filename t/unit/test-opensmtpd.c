@@ -41,7 +41,12 @@ struct input {
 	uint32_t body_mode, home_mode; /* of the shared parts, 0 = not there */
 	int64_t mtime;
 	bool force;
+	const char *conf;       /* smtpd.conf; NULL = not known */
+	uint32_t gid;
+	enum frame frame;       /* else the bytes are what was unpacked from PACKED bytes */
 };
+
+#define PACKED 40
 
 static struct input input_of(const void *bytes, size_t size)
 {
@@ -69,18 +74,34 @@ static void fill(struct message *m, const struct input *in)
 	m->id_len = strlen(in->id);
 	m->force = in->force;
 	m->site = (struct site){ .now = NOW, .owner = OWNER, .version = in->version };
+	if (in->conf != NULL)
+		fmt_opensmtpd.configure(&m->site, (const uint8_t *)in->conf, strlen(in->conf));
 	m->parts[OS_FILE] = (struct part){ .ino = 7, .size = in->size, .mtime = in->mtime,
-					   .mode = in->mode, .uid = in->uid, .nlink = in->nlink };
+					   .mode = in->mode, .uid = in->uid, .gid = in->gid,
+					   .nlink = in->nlink };
+	if (in->frame != FRAME_NONE) {
+		m->parts[OS_UNPACKED] = m->parts[OS_FILE];
+		m->parts[OS_UNPACKED].frame = (uint8_t)in->frame;
+		m->parts[OS_UNPACKED].frame_at = PACKED / 2;
+		m->parts[OS_UNPACKED].frame_why = "incorrect data check";
+		m->parts[OS_FILE].size = PACKED;
+	}
 	m->parts[OS_BODY] = (struct part){ .ino = 8, .size = 100, .mode = in->body_mode };
 	m->parts[OS_HOME] = (struct part){ .ino = 9, .size = 100, .mode = in->home_mode };
 }
 
+/* Where the bytes of the input lie. */
+static unsigned bytes_of(const struct input *in)
+{
+	return in->frame != FRAME_NONE ? OS_UNPACKED : OS_FILE;
+}
+
 static void give(struct message *m, const struct input *in, const struct want *w)
 {
-	struct part *p = &m->parts[OS_FILE];
+	struct part *p = &m->parts[bytes_of(in)];
 	size_t len = w->len, most = in->window > w->need ? in->window : w->need;
 
-	g_assert_cmpuint(w->part, ==, OS_FILE);
+	g_assert_cmpuint(w->part, ==, bytes_of(in));
 	g_assert_cmpuint(w->need, >=, 1);
 	g_assert_cmpuint(w->need, <=, w->len);
 	g_assert_cmpuint(w->len, <=, WINDOW_MAX);
@@ -111,11 +132,13 @@ static void run(const struct input *in, struct report *r)
 		g_assert_cmpuint(++steps, <, 10000);
 		give(&m, in, &w);
 	}
-	g_free((void *)(size_t)m.parts[OS_FILE].bytes);
+	g_free((void *)(size_t)m.parts[bytes_of(in)].bytes);
 	report_sort(r);
 	for (unsigned i = 0; i < r->count; i++) {
-		g_assert_cmpuint(r->findings[i].offset, <=, in->size);
-		g_assert_cmpuint(r->findings[i].length, <=, in->size - r->findings[i].offset);
+		uint64_t size = m.parts[r->findings[i].part].size;
+
+		g_assert_cmpuint(r->findings[i].offset, <=, size);
+		g_assert_cmpuint(r->findings[i].length, <=, size - r->findings[i].offset);
 	}
 }
 
@@ -340,12 +363,6 @@ static void test_whole(void)
 	expect(&in, "encrypted notice none");
 	in = input_of(crypt, 29);
 	expect(&in, "crypt-short " LOST ", encrypted notice none");
-	in = input_of("\x1f\x8b\x08\x00\0\0\0\0\0\x03\x03\x00\0\0\0\0\0\0\0\0", 20);
-	expect(&in, "compressed notice none");
-	in = input_of("\x1f\x8b\x09\x00\0\0\0\0\0\x03\x03\x00\0\0\0\0\0\0\0\0", 20);
-	expect(&in, "gzip " LOST ", compressed notice none");
-	in.size = 19;
-	expect(&in, "gzip " LOST ", compressed notice none");
 	/* Text that lost its first byte is no ciphertext. */
 	g_free(copy);
 	copy = g_strdup(envelope);
@@ -445,6 +462,9 @@ static void test_offline(void)
 	in.nlink = 2;
 	expect(&in, "offline-links suspect stranded");
 	in.nlink = 1;
+	in.gid = 5;
+	expect(&in, "offline-group suspect stranded");
+	in.gid = 0;
 	in.size = 10;
 	expect(&in, "offline-line suspect stranded");
 	in.window = 3;
@@ -454,6 +474,158 @@ static void test_offline(void)
 	in.size = 1;
 	in.bytes = (const uint8_t *)"\n";
 	expect(&in, NULL);
+}
+
+/* --- The configuration ------------------------------------------------------------------------ */
+
+/* The names of actions, in one line; NULL = nothing is known. */
+static void reads(const char *conf, const char *words, enum os_kind storage)
+{
+	struct site s = { 0 };
+	/* A block of its own size: one byte too many is seen. */
+	g_autofree uint8_t *copy = g_memdup2(conf, strlen(conf));
+
+	g_test_message("%s", conf);
+	fmt_opensmtpd.configure(&s, copy, strlen(conf));
+	g_assert_cmpint(s.configured, ==, words != NULL);
+	for (unsigned i = 0; i < s.words_len; i++)
+		if (s.words[i] == '\0')
+			s.words[i] = ' ';
+	if (words != NULL)
+		g_assert_cmpmem(s.words, s.words_len, words, strlen(words));
+	if (words != NULL)
+		g_assert_cmpint(s.storage, ==, storage);
+}
+
+static void test_configure(void)
+{
+	g_autoptr(GString) many = g_string_new("");
+	g_autoptr(GString) words = g_string_new("");
+
+	reads("", NULL, OS_PLAIN);
+	reads("listen on all\n", NULL, OS_PLAIN);
+	reads("action \"relay\" relay", "relay ", OS_PLAIN);
+	reads("action relay relay\naction 'l o' maildir\nmatch for any action nobody\n", "relay l o ", OS_PLAIN);
+	reads("# action x y\n  action a mda \"/bin/x\" # action b\n\taction c lmtp /x", "a c ", OS_PLAIN);
+	reads("table t { a = b,\n c = d }\naction \\\n  a relay \\\n action b\n", "a ", OS_PLAIN);
+	reads("queue compression\naction a relay\n", "a ", OS_GZIP);
+	reads("queue ttl 4d\nqueue encryption \"k\"\nqueue compression\naction a relay\n", "a ", OS_CRYPT);
+	reads("action a relay\n#queue compression\n", "a ", OS_PLAIN);
+	/* What might hide an action. */
+	reads("include \"/etc/more\"\naction a relay\n", NULL, OS_PLAIN);
+	reads("x = y\naction $x relay\naction a relay\n", NULL, OS_PLAIN);
+	reads("$x a relay\naction a relay\n", NULL, OS_PLAIN);
+	reads("action a mda \"x \\\" y\"\naction b relay\n", NULL, OS_PLAIN);
+	reads("action {\n", NULL, OS_PLAIN);
+	reads("action", NULL, OS_PLAIN);
+	/* As many as there is room for, and one more. */
+	for (unsigned i = 0; i < SITE_WORDS / 8; i++) {
+		g_string_append_printf(many, "action a%06u relay\n", i);
+		g_string_append_printf(words, "a%06u ", i);
+	}
+	reads(many->str, words->str, OS_PLAIN);
+	g_string_append(many, "action b relay\n");
+	reads(many->str, NULL, OS_PLAIN);
+}
+
+static void test_configured(void)
+{
+	struct input in = input_of(envelope, sizeof envelope - 1);
+
+	in.conf = "action relay relay\n";
+	expect(&in, NULL);
+	in.conf = "action Relay relay\naction relay2 relay\naction rela relay\n";
+	expect(&in, "dispatcher suspect stranded");
+	in.conf = "queue compression\naction relay relay\n";
+	expect(&in, "storage suspect stranded");
+	in.frame = FRAME_SOUND;
+	expect(&in, NULL);
+	in = body_of(body, sizeof body - 1);
+	in.conf = "queue compression\naction relay relay\n";
+	expect(&in, NULL); /* it is read all the same */
+	in.conf = "queue encryption\naction relay relay\n";
+	expect(&in, "storage suspect stranded");
+	in.frame = FRAME_SOUND;
+	in.conf = "action relay relay\n";
+	expect(&in, "storage " WRONG);
+}
+
+static void expect_directory(unsigned index, uint32_t mode, uint32_t uid, uint32_t gid, bool good)
+{
+	const struct part p = { .mode = 0040000 | mode, .uid = uid, .gid = gid };
+	const struct site s = { .owner = OWNER };
+	struct report r;
+
+	report_reset(&r);
+	fmt_opensmtpd.directory(index, &p, &s, &r);
+	g_assert_cmpuint(r.count, ==, good ? 0 : 1);
+}
+
+static void test_directories(void)
+{
+	const char *const *names = fmt_opensmtpd.directories;
+
+	for (unsigned i = 0; names[i] != NULL; i++) {
+		bool root = strcmp(names[i], ".") == 0, offline = strcmp(names[i], "offline") == 0;
+		uint32_t mode = root ? 0711 : offline ? 0770 : 0700, uid = root || offline ? 0 : OWNER;
+		uint32_t gid = offline ? 77 : 0;
+
+		expect_directory(i, mode, uid, gid, true);
+		expect_directory(i, mode | 01000, uid, gid, false);
+		expect_directory(i, mode ^ 04, uid, gid, false);
+		expect_directory(i, mode, uid + 1, gid, false);
+		expect_directory(i, mode, uid, gid + 1, offline);
+	}
+}
+
+/* --- Compressed ------------------------------------------------------------------------------ */
+
+static void test_compressed(void)
+{
+	static const char larger[OS_ENVELOPE_MAX] = "version: 3\n";
+	const enum frame whole[] = { FRAME_SOUND, FRAME_MORE, FRAME_LARGE };
+	const char *const says[] = { NULL, "gzip-more suspect none", "gzip-large suspect stranded" };
+	struct input in = input_of(envelope, sizeof envelope - 1);
+	struct report r;
+
+	/* smtpd reads the text of what is whole, whatever follows. */
+	for (unsigned i = 0; i < G_N_ELEMENTS(whole); i++) {
+		in = input_of(envelope, sizeof envelope - 1);
+		in.frame = whole[i];
+		expect(&in, says[i]);
+		in = body_of(body, sizeof body - 1);
+		in.frame = whole[i];
+		expect(&in, i == 1 ? "gzip-more " WRONG : says[i]);
+	}
+	in = input_of(envelope, sizeof envelope - 2);
+	in.frame = FRAME_SOUND;
+	expect(&in, "cut " LOST);
+	in.size = 0;
+	expect(&in, "empty " LOST);
+	in = input_of(larger, OS_ENVELOPE_SMALL);
+	in.frame = FRAME_SOUND;
+	expect(&in, "nul " LOST ", too-large suspect stranded");
+	in.size = OS_ENVELOPE_MAX;
+	expect(&in, "too-large " LOST);
+	/* What is not whole: an envelope is lost, a body fails or is cut. Whose it is can be read. */
+	for (enum frame frame = FRAME_CUT; frame <= FRAME_DAMAGED; frame++) {
+		in = input_of(envelope, 300);
+		in.frame = frame;
+		expect(&in, "gzip " LOST);
+		run(&in, &r);
+		g_assert_cmpmem(r.sender, r.sender_len, "alice@example.org", 17);
+		g_assert_cmpuint(r.arrival, ==, 1795170653);
+		g_assert_cmpuint(r.findings[0].part, ==, OS_FILE);
+		in = body_of(body, 20);
+		in.frame = frame;
+		expect(&in, frame == FRAME_CUT ? "gzip corrupt damaged-delivery" : "gzip " LOST);
+	}
+	in = body_of(body, sizeof body - 2);
+	in.frame = FRAME_SOUND;
+	in.window = 3;
+	expect(&in, "body-cut " WRONG);
+	run(&in, &r);
+	g_assert_cmpuint(r.findings[0].part, ==, OS_UNPACKED);
 }
 
 /* --- Every cut, every bit ---------------------------------------------------------------- */
@@ -474,13 +646,13 @@ static unsigned count_rows(const struct input *in)
 		if (step == STEP_WANT)
 			give(&m, in, &w);
 		if (step == STEP_ROW) {
-			g_assert_cmpuint(row.offset, <=, in->size);
-			g_assert_cmpuint(row.length, <=, in->size - row.offset);
+			g_assert_cmpuint(row.offset, <=, m.parts[row.part].size);
+			g_assert_cmpuint(row.length, <=, m.parts[row.part].size - row.offset);
 			rows++;
 		}
 		g_assert_cmpuint(rows, <, 5000);
 	} while (step != STEP_DONE);
-	g_free((void *)(size_t)m.parts[OS_FILE].bytes);
+	g_free((void *)(size_t)m.parts[bytes_of(in)].bytes);
 	return rows;
 }
 
@@ -513,6 +685,9 @@ static void test_torture(void)
 	torture(in, true);
 	in.window = 3;
 	torture(in, true);
+	in.frame = FRAME_SOUND;
+	torture(in, true);
+	in.frame = FRAME_NONE;
 	in.place = OS_OFFLINE;
 	torture(in, false);
 }
@@ -521,6 +696,8 @@ static void test_rows(void)
 {
 	struct input in = input_of(envelope, sizeof envelope - 1);
 
+	g_assert_cmpuint(count_rows(&in), ==, 1 + 24);
+	in.frame = FRAME_SOUND;
 	g_assert_cmpuint(count_rows(&in), ==, 1 + 24);
 	in = body_of(body, sizeof body - 1);
 	g_assert_cmpuint(count_rows(&in), ==, 1 + 3 + 1);
@@ -604,6 +781,10 @@ int main(int argc, char **argv)
 	g_test_add_func("/opensmtpd/facts", test_facts);
 	g_test_add_func("/opensmtpd/body", test_body);
 	g_test_add_func("/opensmtpd/offline", test_offline);
+	g_test_add_func("/opensmtpd/configure", test_configure);
+	g_test_add_func("/opensmtpd/configured", test_configured);
+	g_test_add_func("/opensmtpd/directories", test_directories);
+	g_test_add_func("/opensmtpd/compressed", test_compressed);
 	g_test_add_func("/opensmtpd/torture", test_torture);
 	g_test_add_func("/opensmtpd/rows", test_rows);
 	g_test_add_func("/opensmtpd/names", test_names);

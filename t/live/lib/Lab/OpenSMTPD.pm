@@ -16,15 +16,15 @@ my $here = dirname(Cwd::abs_path(__FILE__));
 my @dirs = ([queue => 0700, 1, 0], [incoming => 0700, 1, 0], [purge => 0700, 1, 0], [temporary => 0700, 1, 0],
     [corrupt => 0700, 1, 0], [offline => 0770, 0, 1]);
 
-sub chroot_dir { return base_dir() . '/opensmtpd-chroot' }
+sub chroot_dir { my ($suite) = @_; return base_dir() . '/opensmtpd-chroot' . ($suite eq 'bookworm' ? '' : "-$suite") }
 
-sub build_chroot { run_ok('sh', '-c', '"$@" >&2', 'sh', "$here/../../chroot.sh", 'bookworm', chroot_dir(), 'opensmtpd') }
+sub build_chroot { my ($suite) = @_; run_ok('sh', '-c', '"$@" >&2', 'sh', "$here/../../chroot.sh", $suite, chroot_dir($suite), 'opensmtpd') }
 
 sub new {
-    my ($class, $dir) = @_;
+    my ($class, $suite, $dir) = @_;
     # Mounts, host name, process 1: never on the machine itself.
     $$ == 1 or die "a lab must run in namespaces of its own (opensmtpd.t does that)\n";
-    my $root = chroot_dir();
+    my $root = chroot_dir($suite);
     my $self = bless { dir => $dir, root => $root, log_at => 0, users => {} }, $class;
     run_ok('mount', '--make-rprivate', '/');
     loopback_up();
@@ -68,6 +68,7 @@ sub use_spool {
 sub configure {
     my ($self, $text) = @_;
     spew("$self->{dir}/etc/smtpd.conf", $text);
+    spew('/etc/smtpd.conf', $text) if $self->{on_host};
 }
 
 # A command inside the chroot; answers (status, output).
@@ -110,6 +111,32 @@ sub stop {
     kill 'TERM', $self->{pid} if $self->{pid};
     wait_for('smtpd to end', 30, sub { 1 while waitpid(-1, WNOHANG) > 0; !processes('smtpd') });
     $self->{pid} = 0;
+}
+
+# A certificate of the lab's own, and the password of its one user.
+sub credentials {
+    my ($self) = @_;
+    my $etc = "$self->{dir}/etc";
+    run_ok("openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=lab.test -keyout $etc/lab.key -out $etc/lab.crt 2>/dev/null");
+    chmod 0600, "$etc/lab.key";
+    # 7.6 does not start without a list of authorities.
+    run_ok('mkdir', '-p', "$etc/ssl/certs");
+    run_ok('cp', "$etc/lab.crt", "$etc/ssl/certs/ca-certificates.crt");
+    return crypt('secret', '$6$saltsalt$');
+}
+
+# The host's own server: its spool, configuration and program where the host would have them, in this
+# mount namespace only. use_spool() of the same directory makes it the server's as well.
+sub on_host {
+    my ($self, $dir) = @_;
+    run_ok('mkdir', '-p', "$dir/smtpd", "$self->{dir}/host-etc", "$self->{dir}/bin");
+    run_ok('mount', '--bind', $dir, '/var/spool');
+    run_ok("cp -a /etc/. '$self->{dir}/host-etc'");
+    run_ok('mount', '--bind', "$self->{dir}/host-etc", '/etc');
+    spew("$self->{dir}/bin/smtpd", "#!/bin/sh\nexec chroot '$self->{root}' /usr/sbin/smtpd \"\$@\"\n");
+    chmod 0755, "$self->{dir}/bin/smtpd";
+    run_ok('mount', '--bind', "$self->{dir}/bin", '/usr/local/sbin');
+    $self->{on_host} = 1;
 }
 
 # One message over a Lab::Smtp connection, a command at a time: OpenSMTPD refuses pipelining.

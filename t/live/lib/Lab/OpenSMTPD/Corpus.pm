@@ -7,19 +7,21 @@ use strict;
 use warnings;
 use Exporter 'import';
 use IO::Socket::INET;
+use MIME::Base64 qw(encode_base64);
+use Socket;
 use POSIX ();
 use Lab::OpenSMTPD;
 use Lab::Smtp;
 use Lab::Util qw(spew slurp rng spawn);
 
-our @EXPORT_OK = qw(configuration feed feed_few);
+our @EXPORT_OK = qw(configuration feed feed_few keep_all);
 
 my $relay = 2526;
 
 # smtpd.conf; $queue is put first: "queue compression" and so on.
 sub configuration {
-    my ($queue) = @_;
-    return <<"CONF";
+    my ($queue, $password) = @_;
+    return <<"CONF" . ($password ? <<"TLS" : '');
 ${queue}queue ttl 4d
 bounce warn-interval 2s
 smtp max-message-size 30M
@@ -37,6 +39,11 @@ match from any for domain "masked.test" action "masked"
 match from any for local action "local"
 match from any for any action "relay"
 CONF
+pki lab.test cert "/etc/lab.crt"
+pki lab.test key "/etc/lab.key"
+table credentials { alice = "$password" }
+listen on 127.0.0.1 port 2528 tls pki lab.test auth <credentials> tag AUTH
+TLS
 }
 
 # Users and aliases of the chroot.
@@ -91,7 +98,7 @@ sub connection { my ($port) = @_; return Lab::Smtp->new($port) }
 
 # Many messages; answers how many envelopes were accepted.
 sub feed {
-    my ($lab, $messages) = @_;
+    my ($lab, $messages, $tls) = @_;
     my $rnd = rng(1);
     my ($count, $s, $left) = (0, undef, 0);
     users($lab);
@@ -110,7 +117,83 @@ sub feed {
     }
     $s->quit;
     local_mail($lab);
+    $count += feed_tls() if $tls;
     return $count;
+}
+
+# Over TLS, and as a user who has said his password. Answers how many envelopes were accepted.
+sub feed_tls {
+    my $count = 0;
+    for my $n (1 .. 12) {
+        socketpair my $here, my $there, AF_UNIX, SOCK_STREAM, PF_UNSPEC or die "socketpair: $!";
+        my $pid = fork // die "fork: $!";
+        if (!$pid) {
+            POSIX::dup2(fileno $there, $_) for 0, 1;
+            open STDERR, '>', '/dev/null';
+            exec 'openssl', qw(s_client -quiet -starttls smtp -connect 127.0.0.1:2528) or POSIX::_exit(1);
+        }
+        close $there;
+        my $s = bless { s => $here, port => 2528 }, 'Lab::Smtp';
+        $here->autoflush;
+        setsockopt $here, SOL_SOCKET, SO_RCVTIMEO, pack 'q2', 20, 0;
+        $s->command('EHLO client.test');
+        $s->command('AUTH PLAIN ' . encode_base64("\0alice\0secret", ''));
+        $count += Lab::OpenSMTPD::submit($s, from => $senders[$n % 3], to => ["tmp-tls$n\@example.net", 'carol@lab.test'],
+            data => $bodies[$n % @bodies]);
+        $s->quit;
+        waitpid $pid, 0;
+    }
+    return $count;
+}
+
+# --- Where everything is delivered
+
+# A relay that accepts all and keeps each text under its recipient's local part in $dir.
+sub keep_all {
+    my ($dir) = @_;
+    my $listen = IO::Socket::INET->new(Listen => 128, LocalAddr => '127.0.0.1', LocalPort => $relay, ReuseAddr => 1)
+        or die "relay: $!";
+    mkdir $dir;
+    local $SIG{CHLD} = 'IGNORE';
+    while (1) {
+        my $s = $listen->accept or next;
+        my $pid = fork // die "fork: $!";
+        if (!$pid) {
+            close $listen;
+            alarm 60;
+            keep_session($s, $dir);
+            POSIX::_exit(0);
+        }
+        close $s;
+    }
+}
+
+sub keep_session {
+    my ($s, $dir) = @_;
+    my $say = sub { print {$s} "$_[0]\r\n"; $s->flush };
+    my @to;
+    binmode $s;
+    $say->('220 relay.test ESMTP');
+    while (defined(my $line = readline $s)) {
+        if    ($line =~ /^EHLO/i)              { $say->("250-relay.test\r\n250 SIZE 0") }
+        elsif ($line =~ /^RCPT TO:<([^@>]*)/i) { push @to, $1; $say->('250 ok') }
+        elsif ($line =~ /^DATA/i) {
+            $say->('354 go on');
+            my ($text, $ended) = ('', 0);
+            while (defined(my $t = readline $s)) {
+                if ($t eq ".\r\n") { $ended = 1; last }
+                $t =~ s/^\.//;
+                $text .= $t;
+            }
+            return unless $ended;
+            $text =~ s/\r\n/\n/g;
+            spew("$dir/$_", $text) for @to;
+            @to = ();
+            $say->('250 ok');
+        }
+        elsif ($line =~ /^QUIT/i) { $say->('221 bye'); return }
+        else                     { $say->('250 ok') }
+    }
 }
 
 sub recipient {

@@ -7,9 +7,10 @@ use strict;
 use warnings;
 use Exporter 'import';
 use File::Path ();
+use IO::Compress::Gzip qw(gzip $GzipError);
 use Lab::Util qw(spew slurp rng);
 
-our @EXPORT_OK = qw(damage put_envelope);
+our @EXPORT_OK = qw(damage damage_packed pack_gzip one_packed put_envelope);
 
 # Values that stand on a limit, or beyond; in the order of keys that real envelopes have.
 my %values = (
@@ -86,6 +87,47 @@ sub one {
         $e = join '', @lines;
     }
     return ($kind, $e);
+}
+
+# As smtpd packs a file.
+sub pack_gzip {
+    my ($text) = @_;
+    gzip(\$text, \my $packed, -Minimal => 1) or die "gzip: $GzipError";
+    return $packed;
+}
+
+# One damaged copy of a packed text: (kind, bytes).
+sub one_packed {
+    my ($rnd, $n, $text) = @_;
+    my $packed = pack_gzip($text);
+    my ($len, $head) = (length $packed, 10);
+    my $kind = (qw(whole bit byte head trailer delete insert cut zeros append twice plain))[$n % 12];
+    my $at = $kind eq 'head' ? $rnd->($head) : $kind eq 'trailer' ? $len - 1 - $rnd->(8) : $rnd->($len);
+    if    ($kind eq 'bit')    { substr($packed, $at, 1) = chr(ord(substr $packed, $at, 1) ^ 1 << $rnd->(8)) }
+    elsif ($kind eq 'byte')   { substr($packed, $at, 1) = chr $rnd->(256) }
+    elsif ($kind =~ /head|trailer/) { substr($packed, $at, 1) = chr(ord(substr $packed, $at, 1) ^ 1 << $rnd->(8)) }
+    elsif ($kind eq 'delete') { substr($packed, $at, 1 + $rnd->(4)) = '' }
+    elsif ($kind eq 'insert') { substr($packed, $at, 0) = chr $rnd->(256) }
+    elsif ($kind eq 'cut')    { $packed = substr $packed, 0, $at }
+    elsif ($kind eq 'zeros')  { my $k = 1 + $rnd->($len - $at); substr($packed, $at, $k) = "\0" x $k }
+    elsif ($kind eq 'append') { $packed .= ("\0", "\0" x 512, 'x', "\x1f\x8b", "\x1f\x8b\x08\0")[$rnd->(5)] }
+    elsif ($kind eq 'twice')  { $packed .= $packed }
+    elsif ($kind eq 'plain')  { $packed = $text }
+    return ($kind, $packed);
+}
+
+# Damaged copies for a compressed queue: every other one is a damaged text, packed soundly.
+sub damage_packed {
+    my ($spool, $number, $uid, @envelopes) = @_;
+    my $rnd = rng(11);
+    my %kind;
+    for my $n (0 .. $number - 1) {
+        my $envelope = $envelopes[$rnd->(scalar @envelopes)];
+        my ($kind, $bytes) = $n % 2 ? one_packed($rnd, ($n - 1) / 2, $envelope) : one($rnd, $n / 2, $envelope);
+        $bytes = pack_gzip($bytes) unless $n % 2;
+        $kind{ put_envelope($spool, $n, $bytes, $uid) } = $n % 2 ? "packed, $kind" : "$kind, packed";
+    }
+    return \%kind;
 }
 
 # $number damaged copies of the given envelopes in the spool: { id => kind }.
