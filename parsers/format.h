@@ -41,6 +41,10 @@ struct place {
 	uint8_t depth_max;    /* levels of hash directories that may lie below */
 	bool hash_dir_one;    /* hash directories have one-character names */
 	bool required;        /* the server does not run without it */
+	/* Files lie in directories 0..n-1, that of an id is the id mod n. The number n is the same
+	 * in all such places of a spool (site.split). A place that is not `required` may do
+	 * without such directories (site.split_places). */
+	bool split;
 };
 
 /* A part that a message can have. Roles are listed in the order in which they
@@ -94,6 +98,9 @@ struct name {
 struct site {
 	int64_t now;            /* seconds since 1970 */
 	uint32_t owner;         /* uid that owns the queue directories; UINT32_MAX unknown */
+	uint32_t owners[PLACES_MAX]; /* the same by place, for a format with many_owners */
+	uint32_t split;         /* number of directories in places with `split`, 0 unknown */
+	uint16_t split_places;  /* bit per place that has such directories */
 	uint32_t version;       /* major << 16 | minor << 8 | patch, 0 unknown */
 	uint64_t record_limit;  /* the server's limit for a line or record, 0 unknown */
 	uint32_t keep;          /* seconds for which the server keeps what it cannot read, 0 unknown */
@@ -248,6 +255,11 @@ struct format {
 	struct lock lock;       /* for places with MOVE_LOCKED */
 	uint16_t groups;        /* bit per place: files in it have its group, site.group is wanted */
 	const char *hidden;     /* directory below the root where the server never looks, for the lodge */
+	/* Files of one id in several places are one message; the place that is listed first has the
+	 * anchor, path_at() tells where in a place it belongs, and what lies elsewhere is a
+	 * message of its own. Of no use together with cross(). */
+	bool one_id;
+	bool many_owners;       /* the places belong to several users: site.owners */
 
 	/* Of the installation, all may be NULL. */
 	const char *pid_file;   /* below the root; its lock or its pid tells whether the server runs */
@@ -293,6 +305,9 @@ struct format {
 	 * length, 0 when it does not fit `cap` or the id is invalid. Terminated. */
 	size_t (*path_of)(unsigned place, unsigned role, const char *id, size_t id_len,
 			  unsigned depth, char *buf, size_t cap);
+	/* The same for a format that has to know the site for it. It has no path_of(). */
+	size_t (*path_at)(const struct site *s, unsigned place, unsigned role, const char *id,
+			  size_t id_len, char *buf, size_t cap);
 
 	/* Does this id name the inode of its file, so that a restored copy would have to be the same inode?
 	 * NULL: none does. */

@@ -6,6 +6,7 @@ extern const struct format fmt_exim;
 extern const struct format fmt_postfix;
 extern const struct format fmt_opensmtpd;
 extern const struct format fmt_sendmail;
+extern const struct format fmt_qmail;
 
-const struct format *const formats[] = { &fmt_postfix, &fmt_opensmtpd, &fmt_exim, &fmt_sendmail,
-					  &fmt_courier, NULL };
+const struct format *const formats[] = { &fmt_postfix, &fmt_exim, &fmt_sendmail, &fmt_opensmtpd,
+					  &fmt_qmail, &fmt_courier, NULL };

@@ -39,7 +39,7 @@ static unsigned companions(const struct spool *spool, const struct outcome *o, s
 			char *path = paths[count];
 			int fd;
 
-			if (!part_path(f, o->place, role, o->id, strlen(o->id), depth, o->path, path,
+			if (!part_path(f, &spool->site, o->place, role, o->id, strlen(o->id), depth, o->path, path,
 				       PATH_MAX))
 				break;
 			fd = open_beneath(spool->root, path, O_PATH);
@@ -184,6 +184,30 @@ static void move_one(struct scan *scan, struct q_store *store, struct outcome *o
 		o->reason = g_strdup(err.text);
 	json_decref(findings);
 	json_decref(envelope);
+}
+
+/* A file that lies where it should not is an outcome of its own and may have left with its message, or
+ * taken the message along, a moment ago. */
+static bool left_already(struct scan *scan, struct outcome *o)
+{
+	int fd;
+
+	if (!scan->spool->format->one_id)
+		return false;
+	fd = open_beneath(scan->spool->root, o->path, O_PATH);
+	if (fd >= 0)
+		close(fd);
+	for (guint i = 0; fd == -ENOENT && i < scan->outcomes->len; i++) {
+		const struct outcome *other = scan->outcomes->pdata[i];
+
+		if (other->action != ACTION_MOVED || strcmp(other->id, o->id) != 0)
+			continue;
+		o->action = ACTION_MOVED;
+		o->entry = g_strdup(other->entry);
+		scan->tally.moved++;
+		return true;
+	}
+	return false;
 }
 
 /* Every planned move ends the same way. */
@@ -332,6 +356,8 @@ void act(struct scan *scan)
 			o->reason = g_strdup("the time was spent before it could be moved");
 			continue;
 		}
+		if (left_already(scan, o))
+			continue;
 		move_one(scan, store, o);
 		news_tell(scan, true);
 	}

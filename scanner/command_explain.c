@@ -13,6 +13,7 @@
 #include "names.h"
 #include "one.h"
 #include "output.h"
+#include "partpath.h"
 #include "spools.h"
 #include "wire.h"
 
@@ -81,7 +82,7 @@ static void to_neighbour(const struct spool *spool, char **below_r)
 	const char *slash;
 
 	if (name.kind != NAME_COMPANION ||
-	    f->path_of(f->loose_place, 0, name.id, name.id_len, 0, path, sizeof path) == 0)
+	    format_path(f, &spool->site, f->loose_place, 0, name.id, name.id_len, 0, path, sizeof path) == 0)
 		return;
 	slash = strrchr(path, '/');
 	if (slash == NULL || faccessat(spool->root, slash + 1, F_OK, AT_SYMLINK_NOFOLLOW) < 0)

@@ -33,15 +33,18 @@ static FILE *new_file(const char *entry, const char *ending, char **path_r)
 	return NULL;
 }
 
-/* The damage behind which the text ends, when it ends at damage: its name, else NULL. */
-static const char *cut_by(const json_t *manifest, const struct salvage_text *t)
+/* The damage behind which the text ends, when it ends at damage: its name, else NULL. When there is no
+ * text at all, any damage. */
+static const char *cut_by(const struct salvage *s, const json_t *manifest, const struct salvage_text *t)
 {
 	const json_t *f;
 	size_t i;
 
 	json_array_foreach(json_object_get(manifest, "findings"), i, f)
 		if (g_strcmp0(json_string_value(json_object_get(f, "severity")), "corrupt") == 0 &&
-		    (guint64)json_integer_value(json_object_get(f, "offset")) >= t->end)
+		    (t->bytes == 0 ||
+		     salvage_text_before(s, t, text_of(f, "part"),
+					 (guint64)json_integer_value(json_object_get(f, "offset")))))
 			return text_of(f, "name");
 	return NULL;
 }
@@ -52,7 +55,7 @@ static bool write_text(struct salvage *s, const json_t *manifest, const char *pa
 	const char *cut;
 
 	salvage_text(s, out, G_MAXUINT64, t);
-	cut = cut_by(manifest, t);
+	cut = cut_by(s, manifest, t);
 	if (!t->reached || cut != NULL) {
 		fprintf(out, "\n[spoolck: the text cannot be reached beyond this point: %s]\n",
 			t->reached ? cut : t->why);

@@ -73,7 +73,7 @@ char *outcome_part(const struct spool *spool, const struct outcome *o, unsigned 
 
 	if (part == 0 || o->id == NULL)
 		return g_strdup(o->path);
-	if (!part_path(f, o->place, part, o->id, strlen(o->id), outcome_depth(spool, o), o->path,
+	if (!part_path(f, &spool->site, o->place, part, o->id, strlen(o->id), outcome_depth(spool, o), o->path,
 		       path, sizeof path))
 		return g_strdup(o->path);
 	return g_strdup(path);

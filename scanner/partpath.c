@@ -20,16 +20,24 @@ static size_t dir_length(const char *path)
 	return slash != NULL ? (size_t)(slash + 1 - path) : 0;
 }
 
-bool part_path(const struct format *f, unsigned place, unsigned role, const char *id, size_t id_len,
-	       unsigned depth, const char *anchor, char *buf, size_t cap)
+size_t format_path(const struct format *f, const struct site *s, unsigned place, unsigned role,
+		   const char *id, size_t id_len, unsigned depth, char *buf, size_t cap)
 {
-	size_t len = f->path_of(place, role, id, id_len, depth, buf, cap);
-	size_t dir = dir_length(buf), real = dir_length(anchor);
+	return f->path_at != NULL ? f->path_at(s, place, role, id, id_len, buf, cap) :
+				    f->path_of(place, role, id, id_len, depth, buf, cap);
+}
+
+bool part_path(const struct format *f, const struct site *s, unsigned place, unsigned role,
+	       const char *id, size_t id_len, unsigned depth, const char *anchor, char *buf, size_t cap)
+{
+	size_t len = format_path(f, s, place, role, id, id_len, depth, buf, cap);
+	size_t dir, real = dir_length(anchor);
 	char home[PATH_MAX];
 
 	if (len == 0)
 		return false;
-	if (f->path_of(place, 0, id, id_len, depth, home, sizeof home) == 0 ||
+	dir = dir_length(buf);
+	if (format_path(f, s, place, 0, id, id_len, depth, home, sizeof home) == 0 ||
 	    dir_length(home) != dir || memcmp(home, buf, dir) != 0)
 		return true;
 	if (real + (len - dir) >= cap)

@@ -32,6 +32,7 @@ struct salvage {
 	int zygote, place;
 	char *path;          /* of the first part */
 	int fds[PARTS_MAX];  /* the parts, by role */
+	char *paths[PARTS_MAX]; /* as the manifest has them */
 };
 
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
@@ -44,9 +45,11 @@ void salvage_close(struct salvage *s)
 {
 	if (s == NULL)
 		return;
-	for (unsigned i = 0; i < PARTS_MAX; i++)
+	for (unsigned i = 0; i < PARTS_MAX; i++) {
 		if (s->fds[i] >= 0)
 			close(s->fds[i]);
+		g_free(s->paths[i]);
+	}
 	if (s->spool != NULL)
 		spool_close(s->spool);
 	if (!s->stays && s->dir != NULL)
@@ -71,8 +74,11 @@ static void open_parts(struct salvage *s, const json_t *manifest)
 		g_autofree char *bytes = path != NULL ? escape_undo(path, &len) : NULL;
 
 		for (unsigned r = 0; r < f->nroles && r < PARTS_MAX && bytes != NULL; r++)
-			if (g_strcmp0(role, f->roles[r].name) == 0 && s->fds[r] < 0)
+			if (g_strcmp0(role, f->roles[r].name) == 0 && s->fds[r] < 0) {
 				s->fds[r] = open_beneath(s->spool->root, bytes, O_RDONLY);
+				g_free(s->paths[r]);
+				s->paths[r] = g_strdup(path);
+			}
 		if (i == 0)
 			s->path = g_steal_pointer(&bytes);
 	}
@@ -226,8 +232,19 @@ static void copy_run(struct copying *c, const struct run *run)
 	if (run->newline)
 		put_some(c, "\n", 1);
 	c->budget -= MIN(c->budget, 1);
-	if (run->part == 0)
-		c->text->end = MAX(c->text->end, at);
+	c->text->ends[run->part] = MAX(c->text->ends[run->part], at);
+}
+
+bool salvage_text_before(const struct salvage *s, const struct salvage_text *text, const char *path,
+			 guint64 offset)
+{
+	/* The first part holds at least the header, but where it is just the one that was met first. */
+	bool first = s->spool != NULL && !s->spool->format->one_id;
+
+	for (unsigned r = 0; r < PARTS_MAX; r++)
+		if ((text->ends[r] > 0 || (r == 0 && first)) && g_strcmp0(s->paths[r], path) == 0)
+			return offset >= text->ends[r];
+	return false;
 }
 
 static char *why_not(const struct lane_result *res)

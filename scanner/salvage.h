@@ -35,12 +35,17 @@ bool salvage_rows(const struct salvage *s, salvage_row *on_row, void *arg);
 struct salvage_text {
 	bool reached;      /* a worker told where it is, to the end of what can be read */
 	guint64 bytes;
-	guint64 end;       /* offset in the first part behind the last byte of text */
+	guint64 ends[PARTS_MAX]; /* by role: offset in the part behind the last byte of text, 0 = it
+				  * holds none */
 	char *why;         /* when not reached (g_free) */
 };
 
 /* Copy the text to `out`, at most `max` bytes of it. */
 void salvage_text(struct salvage *s, FILE *out, guint64 max, struct salvage_text *text_r);
+
+/* Does the part at `path` hold text, and all of it before `offset`? */
+bool salvage_text_before(const struct salvage *s, const struct salvage_text *text, const char *path,
+			 guint64 offset);
 
 /* The recipients that still have to get it: an array of strings as JSON wants them. *cut_r: one was too
  * long to be told whole. */

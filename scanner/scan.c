@@ -19,6 +19,7 @@
 #include "lanes.h"
 #include "names.h"
 #include "news.h"
+#include "partpath.h"
 #include "progress.h"
 #include "seen.h"
 #include "walk.h"
@@ -290,6 +291,37 @@ static struct name name_in(struct work *w, unsigned place, const char *dir, cons
 	return name_of(w->scan->spool->format, place, w->path);
 }
 
+/* Does the entry, whose path is in w->path, lie where the format looks for it? */
+static bool at_home(const struct work *w, unsigned place, const struct name *name)
+{
+	const struct spool *spool = w->scan->spool;
+	char home[PATH_MAX];
+
+	return format_path(spool->format, &spool->site, place, 0, name->id, name->id_len, 0, home,
+			   sizeof home) == 0 ||
+	       strcmp(home, w->path) == 0;
+}
+
+/* Was it met before? Where several places hold files of one message, a second file of the id is
+ * nothing new, unless it lies where nobody looks for it. Two hashes of the id take the place
+ * of the inode then. */
+static enum sight meet(struct work *w, unsigned place, const struct walk_name *n,
+		       const struct name *name)
+{
+	guint64 other = 0xcbf29ce484222325;
+
+	if (!w->scan->spool->format->one_id || name->kind == NAME_FOREIGN)
+		return seen_add(w->seen, name->id,
+				stem_of(w->scan->spool->format, name->id, name->id_len), n->ino);
+	for (size_t i = 0; i < name->id_len; i++)
+		other = (other ^ (guint8)name->id[i]) * 0x100000001b3;
+	if (seen_add(w->seen, name->id, name->id_len, other) != SEEN_SAME)
+		return SEEN_NEW;
+	if (at_home(w, place, name))
+		return SEEN_SAME;
+	return seen_add(w->seen, w->path, strlen(w->path), n->ino) == SEEN_SAME ? SEEN_SAME : SEEN_NEW;
+}
+
 static bool on_names(void *arg, unsigned place, unsigned depth, const char *dir,
 		     const struct walk_name *names, size_t n)
 {
@@ -307,8 +339,7 @@ static bool on_names(void *arg, unsigned place, unsigned depth, const char *dir,
 			name.id = names[i].name;
 			name.id_len = strlen(names[i].name);
 		}
-		sight = seen_add(w->seen, name.id,
-				 stem_of(w->scan->spool->format, name.id, name.id_len), names[i].ino);
+		sight = meet(w, place, &names[i], &name);
 		if (sight == SEEN_SAME ||
 		    (sight == SEEN_OTHER && w->scan->spool->format->of_parts >> place & 1))
 			continue;
@@ -373,7 +404,7 @@ static bool find_message(const struct spool *spool, const char *id, size_t len, 
 
 	for (unsigned p = 0; p < f->nplaces; p++)
 		for (unsigned d = 0; f->places[p].kind != PLACE_LOG && d <= f->places[p].depth_max; d++)
-			if (f->path_of(p, 0, id, len, d, path, cap) != 0 &&
+			if (format_path(f, &spool->site, p, 0, id, len, d, path, cap) != 0 &&
 			    stat_beneath(spool, path, st) && st->st_ino != ino) {
 				*place_r = p;
 				return true;
@@ -657,18 +688,34 @@ static gint by_rank(gconstpointer a, gconstpointer b)
 }
 
 /* A directory that has to be there. */
-static void check_place(struct work *w, unsigned p)
+static void check_directory(struct work *w, unsigned place, const char *path)
 {
-	const struct place *place = &w->scan->spool->format->places[p];
 	struct report r;
 	struct stat st;
 
-	if (!place->required || stat_beneath(w->scan->spool, place->name, &st) ||
-	    spool_excludes(w->scan->spool, place->name))
+	if (stat_beneath(w->scan->spool, path, &st) || spool_excludes(w->scan->spool, path))
 		return;
 	report_reset(&r);
 	report_add(&r, F_SPOOL_PLACE_MISSING, 0, 0, 0);
-	about_spool(w, p, place->name, &r);
+	if (w->scan->spool->format->places[place].split) { /* that server waits for it, for ever */
+		r.findings[0].severity = SEV_CORRUPT;
+		r.findings[0].impact = IMPACT_SERVER_STOPS;
+	}
+	about_spool(w, place, path, &r);
+}
+
+static void check_place(struct work *w, unsigned p)
+{
+	const struct place *place = &w->scan->spool->format->places[p];
+	const struct site *site = &w->scan->spool->site;
+
+	if (place->required)
+		check_directory(w, p, place->name);
+	for (unsigned i = 0; (site->split_places >> p & 1) != 0 && i < site->split; i++) {
+		g_autofree char *path = g_strdup_printf("%s/%u", place->name, i);
+
+		check_directory(w, p, path);
+	}
 }
 
 /* Act on what is known so far. */
@@ -855,9 +902,13 @@ int scan_exit(const struct scan *scan)
 	if (scan->options->fail_on_suspect)
 		left += t->verdicts[VERDICT_SUSPECT] + t->verdicts[VERDICT_FOREIGN] -
 			t->accepted[VERDICT_SUSPECT];
-	for (guint i = 0; i < scan->outcomes->len; i++)
-		if (((struct outcome *)scan->outcomes->pdata[i])->action == ACTION_FAILED)
+	for (guint i = 0; i < scan->outcomes->len; i++) {
+		const struct outcome *o = scan->outcomes->pdata[i];
+
+		if (o->action == ACTION_FAILED)
 			bits |= EXIT_FAILED;
+		left += o->id == NULL && o->verdict == VERDICT_CORRUPT;
+	}
 	return bits | (t->moved > 0 ? EXIT_MOVED : 0) | (left > 0 ? EXIT_LEFT : 0) |
 	       (scan->failed || t->verdicts[VERDICT_UNCHECKED] > 0 ? EXIT_FAILED : 0) |
 	       (scan->cut_short ? EXIT_CANCELLED : 0);

@@ -28,7 +28,7 @@ static int open_locked(const struct spool *spool, const struct outcome *o)
 		char path[PATH_MAX];
 		int fd;
 
-		if (!part_path(f, o->place, f->lock.role, o->id, strlen(o->id), depth, o->path, path,
+		if (!part_path(f, &spool->site, o->place, f->lock.role, o->id, strlen(o->id), depth, o->path, path,
 			       sizeof path))
 			break;
 		fd = open_beneath(spool->root, path, O_RDWR | O_NONBLOCK | O_NOCTTY);

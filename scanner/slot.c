@@ -203,7 +203,8 @@ static int find_again(struct slot *s, const struct slot_source *src, const char 
 				int fd;
 
 				if ((reach & 1u << p) == 0 ||
-				    format->path_of(p, 0, id, id_len, d, path, sizeof path) == 0)
+				    format_path(format, &src->config->site, p, 0, id, id_len,
+						d, path, sizeof path) == 0)
 					continue;
 				fd = open_beneath(src->config->root, path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
 				if (fd >= 0) {
@@ -271,13 +272,13 @@ static enum load load_others(struct slot *s, const struct slot_source *src, cons
 
 		/* What others have, too, lies where the format says. */
 		if (format->roles[role].shared) {
-			if (format->path_of(s->place, role, name->id, name->id_len, src->depth, path,
-					    sizeof path) != 0)
+			if (format_path(format, &src->config->site, s->place, role, name->id,
+					name->id_len, src->depth, path, sizeof path) != 0)
 				load_facts(s, src, role, path);
 			continue;
 		}
 		if (!format->roles[role].checked ||
-		    !part_path(format, s->place, role, name->id, name->id_len, src->depth, s->path,
+		    !part_path(format, &src->config->site, s->place, role, name->id, name->id_len, src->depth, s->path,
 			       path, sizeof path))
 			continue;
 		fd = open_beneath(src->config->root, path, O_RDONLY | O_NONBLOCK | O_NOCTTY);

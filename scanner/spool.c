@@ -12,6 +12,7 @@
 #include "ask.h"
 #include "beneath.h"
 #include "host.h"
+#include "split.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -297,18 +298,20 @@ static void site_learn(struct spool *spool)
 
 	spool->site = (struct site){ .now = time(NULL), .owner = UINT32_MAX };
 	for (unsigned i = 0; i < f->nplaces; i++) {
-		bool ask = (f->groups >> i & 1) != 0 ||
+		bool ask = (f->groups >> i & 1) != 0 || f->many_owners ||
 			   (f->places[i].kind == PLACE_QUEUE && spool->site.owner == UINT32_MAX);
 		struct stat st;
 
 		/* A place may lie on a disk that does not answer: none is touched for nothing. */
-		spool->site.group[i] = UINT32_MAX;
+		spool->site.group[i] = spool->site.owners[i] = UINT32_MAX;
 		if (!ask || fstatat(spool->root, f->places[i].name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 			continue;
 		spool->site.group[i] = st.st_gid;
+		spool->site.owners[i] = st.st_uid;
 		if (f->places[i].kind == PLACE_QUEUE && spool->site.owner == UINT32_MAX)
 			spool->site.owner = st.st_uid;
 	}
+	split_learn(spool);
 	spool->of_host = is_host_root(spool);
 	if (spool->of_host) {
 		g_autofree char *limit = f->limit_command ? ask_command(f->limit_command) : NULL;

@@ -12,7 +12,7 @@ seconds=${1:-60}
 src=$(cd "$(dirname "$0")/../.." && pwd)
 out=${FUZZ_DIR:-$src/build-fuzz}
 live=${SPOOLCK_FUZZ_CORPUS:-/var/tmp/spoolck-live/postfix-corpus}
-targets=${*:-cursor wire decode postfix opensmtpd exim sendmail courier}
+targets=${*:-cursor wire decode postfix exim sendmail opensmtpd qmail courier}
 
 for CC in ${CLANG:-} clang clang-19 clang-16 clang-14; do
 	command -v "$CC" >/dev/null && break
@@ -110,6 +110,22 @@ seed_courier() {
 		print $out pack("C4", $n % 3, 0x76, $n % 6, length $name), $name, $control, "\xff\0", $text;'
 }
 
+# All files of a message in one input, in the order of the places.
+seed_qmail() {
+	find "$src"/fixtures/qmail/*/spool -type f \( -path '*/info/*' -o -path '*/todo/*' \) | perl -ne '
+		chomp;
+		sub bytes { open my $in, "<:raw", $_[0] or return undef; local $/; return <$in> // "" }
+		my ($root, $place, $split, $id) = m{^(.*)/(info|todo)/(?:([^/]+)/)?([^/]+)$} or next;
+		($split) = map { m{/mess/([^/]+)/} } glob "$root/mess/*/$id" unless defined $split;
+		my @part = map { bytes("$root/$_/" . (/todo|bounce|intd/ ? "" : ($split // 0) . "/") . $id) }
+			qw(info todo local remote bounce intd mess);
+		my $gone = 0;
+		defined $part[$_] or $gone |= 1 << $_ for 0 .. 6;
+		open my $out, ">:raw", sprintf "%s/seed-%05d", $ENV{SEEDS}, ++$n or die;
+		print $out pack("C5", $place eq "info" ? 0 : 1, $n % 6, $gone, 0, 9), "1/1400885",
+			join "\xff\0", map { $_ // "" } @part;'
+}
+
 status=0 total=0 broken=0
 for t in $targets; do
 	build "$t"
@@ -122,6 +138,7 @@ for t in $targets; do
 	exim) SEEDS="$out/seeds-$t" seed_exim ;;
 	sendmail) SEEDS="$out/seeds-$t" seed_sendmail ;;
 	courier) SEEDS="$out/seeds-$t" seed_courier ;;
+	qmail) SEEDS="$out/seeds-$t" seed_qmail ;;
 	esac
 	if "$out/fuzz_$t" -max_total_time="$seconds" -max_len=8192 -timeout=20 -rss_limit_mb=1024 \
 		-print_final_stats=1 -artifact_prefix="$out/$t-" \

@@ -19,8 +19,10 @@ our @EXPORT_OK = qw(lay_out lines_of);
 my %log = map { $_ => 1 } qw(defer bounce trace);
 
 # What every queue of a format has, and the mode of its files, where they are not Postfix'.
-my %dirs = (exim => [qw(input msglog db)], opensmtpd => [qw(queue incoming purge temporary offline)], sendmail => ['.']);
-my %mode = (exim => '0640', opensmtpd => '0600', sendmail => '0600');
+my @split = map { my $place = $_; map { "$place/$_" } 0 .. 22 } qw(info local remote mess);
+my %dirs = (exim => [qw(input msglog db)], qmail => [@split, qw(todo intd bounce pid lock)],
+    opensmtpd => [qw(queue incoming purge temporary offline)], sendmail => ['.']);
+my %mode = (exim => '0640', opensmtpd => '0600', sendmail => '0600', qmail => '0600');
 
 # The format of a case: the folder that it lies in.
 sub format_of { my ($case) = @_; return $case =~ m{/([^/]+)/[^/]+$} ? $1 : '' }
@@ -37,7 +39,8 @@ sub lay_out {
     File::Find::find({ no_chdir => 1, wanted => sub {
         push @files, substr $_, 1 + length "$case/spool" if -f;
     } }, "$case/spool");
-    for my $path (sort { is_log($a) <=> is_log($b) || $a cmp $b } @files) {
+    my $is_link = sub { return defined $special->{ $_[0] }{link} };
+    for my $path (sort { is_log($a) <=> is_log($b) || $is_link->($a) <=> $is_link->($b) || is_text($b) <=> is_text($a) || $a cmp $b } @files) {
         my $real = one($case, $root, $path, \%inode, $special->{$path} // {});
         $back{$real} = $path;
     }
@@ -45,6 +48,9 @@ sub lay_out {
 }
 
 sub is_log { my ($path) = @_; return $log{ (split m{/}, $path)[0] } ? 1 : 0 }
+
+# The file whose inode is the number of a qmail message.
+sub is_text { my ($path) = @_; return $path =~ m{^mess/.*\@\w+\@$} ? 1 : 0 }
 
 # { path => { mode =>, age =>, owner =>, arrival => } }
 sub layout {
@@ -76,6 +82,17 @@ sub one {
         my $own = (stat $tmp)[1];
         $inode->{$name} //= $own;
         $name = $1 . sprintf '%X', is_log($path) ? $inode->{$name} : $own;
+    }
+    if ($name =~ /^\@(\w+)\@$/) { # qmail: the inode of the text, and the directory that goes with it
+        $name = $inode->{$1} //= (stat $tmp)[1];
+        my $split = $name % 23;
+        my $home = $dir =~ s{/split$}{/$split}r;
+        ($tmp, $dir) = ("$root/$home/.new", $home) if $home ne $dir && rename $tmp, "$root/$home/.new";
+    }
+    if (defined $special->{link}) {
+        unlink $tmp;
+        link "$root/" . $special->{link} =~ s/\@(\w+)\@/$inode->{$1}/r, "$root/$dir/$name" or die "link: $!\n";
+        return "$dir/$name";
     }
     if (defined $special->{owner}) {
         chown $special->{owner}, -1, $tmp or die "owner: $!\n";
@@ -120,6 +137,7 @@ sub finding_lines {
         my $value = $f->{$key} // next;
         $value = '@INODE@' if $f->{name} eq 'postfix.inode' && $value eq $inode;
         $value = '@OWNER@' if $f->{name} eq 'postfix.owner' && $value eq $root_owner;
+        $value = '@INODE@' if $f->{name} eq 'qmail.inode' && $key eq 'found';
         $value = $back->{$value} // $value;
         $value =~ s/\b\d{10}\b/\@TIME@/g, $value =~ s{^(a folder msgq/)\d+}{$1\@TIME@} if $f->{name} =~ /^courier\./;
         $value = qq("$value") if $key eq 'found'; # may begin or end with blanks
