@@ -146,12 +146,21 @@ sub sendmail {
         exec { 'sendmail' } command($spool, @words) or POSIX::_exit(127);
     }
     local $/;
+    # When it hangs, those that it started do, too, and hold the pipe open.
+    local $SIG{ALRM} = sub { kill 'KILL', working() };
+    my $left = alarm $patience + 2;
     my $text = <$out> // '';
+    alarm $left;
     close $out;
     my $status = $?;
     unlink $in;
     settle() unless -e '/lab/sendmail.pid';    # a daemon goes on
     return ($status, $text);
+}
+
+# The processes of Sendmail (of this pid namespace).
+sub working {
+    return map { /^(\d+) \(sendmail[^)]*\) [^Z]/ ? $1 : () } map { eval { slurp($_) } // '' } glob '/proc/[0-9]*/stat';
 }
 
 # Until no Sendmail works any more: a delivery that is killed between removing the text and the
@@ -160,7 +169,7 @@ sub settle {
     my ($seconds) = @_;
     wait_for('the last delivery', $seconds // 240, sub {
         1 while waitpid(-1, POSIX::WNOHANG()) > 0;    # we are process 1
-        return !grep { (eval { slurp($_) } // '') =~ /^\d+ \(sendmail[^)]*\) [^Z]/ } glob '/proc/[0-9]*/stat';
+        return !working();
     });
 }
 
@@ -411,7 +420,7 @@ sub judge_one {
     my $said = logged($log) . $out;
     my @left = controls($spool);
     my $taken = taken();
-    my $word = ($status & 127) == POSIX::SIGALRM() ? 'hangs' : $status & 127 || $said =~ /assert|SIGSEGV|SIGABRT|died on signal/i ? 'crash'
+    my $word = ($status & 127) =~ /^(?:9|14)$/ ? 'hangs' : $status & 127 || $said =~ /assert|SIGSEGV|SIGABRT|died on signal/i ? 'crash'
         : (grep { m{/Qf[^/]*$} } @left) ? 'lost'
         : @left ? 'stuck' : $taken eq '' ? 'deleted' : 'sent';
     my ($why) = $said =~ /(SECURITY ALERT: \w+|bad line|incomplete queue file|unsupported queue|bogus queue|cannot open|syntax error|assert\w*|Unbalanced|too long|too young|Invalid macro)/;
