@@ -1,0 +1,187 @@
+/*
+ * result.c - what became of a name: from a lane's word to an outcome
+ *
+ * ok and noted messages pass by and are forgotten; what is corrupt or suspect waits for the
+ * second look, and only that one counts.
+ */
+#include "config.h"
+
+#include "work.h"
+
+#include "names.h"
+#include "news.h"
+#include "wire.h"
+
+#include <string.h>
+
+/* --- Verdicts --------------------------------------------------------------- */
+
+enum verdict work_verdict(const struct report *r)
+{
+	enum verdict v = VERDICT_OK;
+
+	for (unsigned i = 0; i < r->count; i++)
+		v = MAX(v, (enum verdict)(VERDICT_NOTED + r->findings[i].severity));
+	return v;
+}
+
+struct outcome *work_outcome(const struct work *w, const struct lane_result *res,
+			     const char *path)
+{
+	struct outcome *o = g_new0(struct outcome, 1);
+	const struct format *format = w->scan->spool->format;
+	struct name name = name_of(format, res->place, path);
+
+	o->place = res->place;
+	o->path = g_strdup(path);
+	o->id = g_strndup(name.id, name.id_len);
+	o->facts = res->facts;
+	return o;
+}
+
+/* A copy of the report with as many findings as there are. */
+struct report *work_report(const struct report *r)
+{
+	return g_memdup2(r, G_STRUCT_OFFSET(struct report, findings) +
+				    r->count * sizeof r->findings[0]);
+}
+
+/* A report that we write ourselves, about something that no worker reads. */
+static struct report *report_own(const struct work *w, enum finding_id id)
+{
+	struct report r;
+
+	report_reset(&r);
+	report_add(&r, id, 0, 0, 0);
+	severity_apply(w->scan->options->severities, &r);
+	return work_report(&r);
+}
+
+void work_settle(const struct work *w, struct outcome *o, enum lane_status status,
+		 const struct lane_result *res, const struct report *r)
+{
+	switch (status) {
+	case LANE_REPORT:
+		o->verdict = work_verdict(r);
+		o->report = work_report(r);
+		o->impact = outcome_worst(o) != NULL ? outcome_worst(o)->impact : IMPACT_NONE;
+		break;
+	case LANE_BUSY:
+		o->verdict = VERDICT_BUSY;
+		break;
+	case LANE_FOREIGN:
+		o->report = report_own(w, F_SPOOL_FOREIGN);
+		o->verdict = work_verdict(o->report) == VERDICT_NOTED ? VERDICT_NOTED : VERDICT_FOREIGN;
+		break;
+	case LANE_CHANGED:
+		o->verdict = VERDICT_CHANGED;
+		break;
+	default:
+		o->verdict = VERDICT_UNCHECKED;
+		o->why = res->why;
+		o->error = res->error;
+		o->offset = res->offset;
+		break;
+	}
+}
+
+/* --- Results ---------------------------------------------------------------- */
+
+static void count(struct work *w, const struct outcome *o)
+{
+	struct tally *t = &w->scan->tally;
+
+	t->messages++;
+	t->verdicts[o->verdict]++;
+	t->bytes += o->facts.size;
+}
+
+void work_keep(struct work *w, struct outcome *o)
+{
+	count(w, o);
+	g_ptr_array_add(w->scan->outcomes, o);
+}
+
+/* A message that gives no cause for concern: told, counted, forgotten. */
+void work_pass(struct work *w, struct outcome *o)
+{
+	count(w, o);
+	if (o->verdict == VERDICT_NOTED)
+		w->scan->noted[outcome_worst(o)->id]++;
+	if (w->passing != NULL)
+		w->passing(w->arg, w->scan, o);
+	outcome_free(o);
+}
+
+/* The common case, without making an outcome of it. */
+static bool pass_quickly(struct work *w, const struct lane_result *res)
+{
+	if (w->report.count > 0 || w->scan->options->all)
+		return false;
+	w->scan->tally.messages++;
+	w->scan->tally.verdicts[VERDICT_OK]++;
+	w->scan->tally.bytes += res->facts.size;
+	return true;
+}
+
+static void first_result(struct work *w, const struct lane_result *res, const char *path)
+{
+	struct outcome *o;
+
+	if (res->status == LANE_REPORT && pass_quickly(w, res))
+		return;
+	o = work_outcome(w, res, path);
+	work_settle(w, o, res->status, res, &w->report);
+	if (o->verdict == VERDICT_CORRUPT || o->verdict == VERDICT_SUSPECT)
+		g_ptr_array_add(w->confirm, o);
+	else if (o->verdict == VERDICT_OK || o->verdict == VERDICT_NOTED ||
+		 o->verdict == VERDICT_BUSY)
+		work_pass(w, o);
+	else
+		work_keep(w, o);
+}
+
+/* What the fresh worker says counts, and nothing else. */
+static void confirmed(struct work *w, struct outcome *o, const struct lane_result *res,
+		      const char *path)
+{
+	struct outcome *now = work_outcome(w, res, path);
+
+	outcome_free(o);
+	work_settle(w, now, res->status, res, &w->report);
+	if (now->verdict == VERDICT_OK || now->verdict == VERDICT_NOTED)
+		work_pass(w, now);
+	else
+		work_keep(w, now);
+}
+
+void work_result(void *arg, const struct lane_job *job, const struct lane_result *result,
+		 const char *path, const uint8_t *answer)
+{
+	struct work *w = arg;
+	struct lane_result res = *result;
+
+	w->done += res.status == LANE_JOB_DONE ? res.clean : 1;
+	progress_show(w->progress, w->done);
+	news_tell(w->scan, false);
+	if (res.status == LANE_REPORT && !wire_get_report(answer, res.answer_len, &w->report)) {
+		res.status = LANE_UNCHECKED;
+		res.why = UNCHECKED_GARBAGE;
+	} else if (res.status == LANE_REPORT) {
+		severity_apply(w->scan->options->severities, &w->report);
+	}
+	if (res.status == LANE_JOB_DONE) {
+		w->scan->tally.messages += res.clean;
+		w->scan->tally.verdicts[VERDICT_OK] += res.clean;
+		w->scan->tally.bytes += res.facts.size;
+	} else if (job->fresh) {
+		struct outcome *o = g_steal_pointer(&w->confirm->pdata[job->tag]);
+
+		if (res.status == LANE_GONE)
+			outcome_free(o);
+		else
+			confirmed(w, o, &res, path);
+	} else if (res.status != LANE_GONE) {
+		first_result(w, &res, path);
+	}
+}
