@@ -21,6 +21,8 @@ my ($spool, $store) = (new_spool(), new_store());
 system('mount', '-t', 'tmpfs', 'none', $_) == 0 or die "mount $_" for '/usr/local/bin', '/dev';
 my %node = (null => '1 3', zero => '1 5', full => '1 7', random => '1 8', urandom => '1 9');
 system("mknod -m 666 /dev/$_ c $node{$_}") == 0 or die 'mknod' for keys %node;
+# The journal is asked first: here it is none, until the end.
+system('mount', '-t', 'tmpfs', 'none', '/run') == 0 or die 'mount /run';
 socket my $log, PF_UNIX, SOCK_DGRAM, 0 or die;
 bind $log, sockaddr_un('/dev/log') or die "bind: $!";
 
@@ -112,5 +114,23 @@ is(exit_bits($r), '1', 'a log that is full');
 ok($r->{seconds} < 10, 'does not make anybody wait');
 unlink '/dev/log';
 is(exit_bits(q_('restore', $two)), '2', 'nor does one that is not there');
+
+# Where journald runs it gets fields, and syslog nothing.
+logged();
+mkdir $_ or die "mkdir: $!" for '/run/systemd', '/run/systemd/journal';
+socket my $journal, PF_UNIX, SOCK_DGRAM, 0 or die;
+bind $journal, sockaddr_un('/run/systemd/journal/socket') or die "bind: $!";
+$id = damaged($spool, 'hold', text());
+scan('-y', '--store', $store, $spool);
+is(scalar(my @syslog = logged()), 0, 'journald: nothing for syslog');
+recv $journal, my $datagram, 65536, Socket::MSG_DONTWAIT();
+my %field = map { split /=/, $_, 2 } split /\n/, $datagram // '';
+is($field{SPOOLCK_ID}, $id, 'its id is a field');
+is($field{SPOOLCK_SPOOL}, $spool, 'and the spool');
+is("$field{PRIORITY} $field{SYSLOG_FACILITY} $field{SYSLOG_IDENTIFIER}", '5 2 spoolck', 'notice, mail');
+like($field{MESSAGE}, qr/^moved to quarantine id="\Q$id\E" .* who="/, 'the message is the line of syslog');
+my %catalog = map { $_ => 1 } read_file("$FindBin::Bin/../contrib/systemd/spoolck.catalog") =~ /^-- ([0-9a-f]{32})$/mg;
+ok($catalog{ $field{MESSAGE_ID} // '' }, 'and the catalog explains it');
+is(scalar keys %catalog, 4, 'as it does each kind');
 
 done_testing();
