@@ -16,6 +16,11 @@ case $dir in /*) ;; *) dir=${SPOOLCK_LIVE:-/var/tmp/spoolck-live}/$dir ;; esac
 stamp=$dir/.spoolck-chroot
 want="$suite $*"
 
+# Tests that want the same one wait for each other.
+mkdir -p "${dir%/*}"
+exec 9>"$dir.lock"
+flock 9
+
 # A finished one is reused, before anything is asked of this machine.
 if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$want" ]; then
     echo "$dir"
