@@ -151,14 +151,14 @@ sub lock_of {
 # The places that the configuration names, in an /etc of one's own.
 subtest 'configuration' => sub {
     need_root('a configuration can be put in place') or return;
-    my $dir = queue(qw(etc work q q/main1 q/main2 q/slow client old));
+    my $dir = queue(qw(etc overlay q q/main1 q/main2 q/slow client old));
     message("$dir/q/main2", '6AKCZi2h000071');
     mkdir "$dir/etc/mail";
     write_file("$dir/etc/mail/sendmail.cf", "# O QueueDirectory=/nonsense\nV10/Berkeley\nO QueueDirectory=$dir/q/main*\nOQ$dir/old\n"
         . "Qslow, F=f, P=$dir/q/slow, R=3\nQnone, P=$dir/q/none\nQmqueue, Path = $dir/q/main*\n");
     write_file("$dir/etc/mail/submit.cf", "O QueueDirectory = $dir/client\n");
-    my $script = 'mount -t tmpfs t "$0/work" && mkdir "$0/work/u" "$0/work/w" && cp -r "$0/etc/mail" "$0/work/u/" &&'
-        . ' mount -t overlay -o "lowerdir=/etc,upperdir=$0/work/u,workdir=$0/work/w" o /etc && exec "$@"';
+    my $script = 'mount -t tmpfs t "$0/overlay" && mkdir "$0/overlay/u" "$0/overlay/w" && cp -r "$0/etc/mail" "$0/overlay/u/" &&'
+        . ' mount -t overlay -o "lowerdir=/etc,upperdir=$0/overlay/u,workdir=$0/overlay/w" o /etc && exec "$@"';
     my @unshare = private_mounts();
     plan skip_all => 'no overlay of /etc can be had here' if system(@unshare, 'sh', '-c', $script, $dir, 'true') != 0;
     my $out = join '', qx{@{[join ' ', @unshare]} sh -c '$script' '$dir' '@{[program()]}' spools --format json};
