@@ -20,7 +20,7 @@ my ($dir, $far, $image) = (scratch(), scratch(), scratch() . '/image');
 open my $f, '>', $image or die;
 truncate $f, 48 << 20;
 close $f;
-my $made = system("mkfs.ext4 -q -F -N 1200 $image >$image.log 2>&1") == 0
+my $made = system("mkfs.ext4 -q -F -b 4096 -N 1200 $image >$image.log 2>&1") == 0
     && system("mount -o loop $image $dir >>$image.log 2>&1") == 0
     && system('mount', '-t', 'tmpfs', 'none', $far) == 0;
 if (!$made) {

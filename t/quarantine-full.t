@@ -22,7 +22,7 @@ my $image = scratch() . '/image';
 open my $f, '>', $image or die;
 truncate $f, 48 << 20;
 close $f;
-my $made = system("mkfs.ext4 -q -F -N 1200 $image >$image.log 2>&1") == 0
+my $made = system("mkfs.ext4 -q -F -b 4096 -N 1200 $image >$image.log 2>&1") == 0
     && system("mount -o loop $image $dir >>$image.log 2>&1") == 0;
 if (!$made) {
     ok(($ENV{CI} // '') ne 'true', 'an ext4 image on a loop device') or diag(read_file("$image.log"));

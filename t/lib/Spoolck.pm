@@ -106,6 +106,8 @@ sub child {
     my $out = $opt->{stdout} // "$dir/out";
     if ($out eq '-') { close STDOUT }
     else             { open STDOUT, '>', $out }
+    # What a job in the background inherits: signals that are ignored.
+    $SIG{$_} = 'DEFAULT' for qw(INT QUIT TERM HUP PIPE);
     # A program that ends need not free; and leaks cannot be looked for behind the sandbox.
     %ENV = (ASAN_OPTIONS => 'detect_leaks=0', %ENV, LC_ALL => 'C.UTF-8', %{ $opt->{env} // {} });
     if ($opt->{uid}) {
