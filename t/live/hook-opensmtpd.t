@@ -19,14 +19,14 @@ use Spoolck;
 
 if ((shift // '') ne '--inside') {
     plan skip_all => 'live tests need root' unless need_root('live tests');
-    Lab::OpenSMTPD::build_chroot();
+    Lab::OpenSMTPD::build_chroot('bookworm');
     exec 'unshare', '-m', '-p', '-f', '-n', '-u', '--kill-child', 'sh', '-c', 'ulimit -v 4000000 && exec "$@"', 'sh',
         $^X, Cwd::abs_path($0), '--inside' or die "unshare: $!";
 }
 $SIG{ALRM} = $SIG{TERM} = sub { print "Bail out! timed out\n"; POSIX::_exit(1) };
 alarm 280;
 my $base = base_dir() . '/hook-opensmtpd';
-my $lab = Lab::OpenSMTPD->new("$base/lane");
+my $lab = Lab::OpenSMTPD->new('bookworm', "$base/lane");
 my ($spool, $store, $root) = ("$base/spool", "$base/store", $lab->{root});
 run_ok('rm', '-rf', $spool, $store);
 $lab->use_spool($spool);
