@@ -36,6 +36,9 @@ my %milder = (
     'maildrop-size'     => 'the size record of a maildrop file: the judge fed it to qmgr, which never sees it there',
 );
 
+plan skip_all => 'live tests need root' if $> && !$ENV{CI};
+Lab::Postfix::build_chroot();
+
 # Where releases differ it decides what is damage.
 my ($version) = `chroot '$base-chroot' postconf -d -h mail_version 2>/dev/null` =~ /^([\d.]+)/ or die "no Postfix in $base-chroot";
 
@@ -117,7 +120,6 @@ sub killers {
     cmp_ok($deaths{$_} || 0, '>=', 1, "$_: the real qmgr dies at every start") for qw(named-bad-extra-offset named-old-style-order named-seek-beyond);
 }
 
-plan skip_all => 'live tests need root' if $> && !$ENV{CI};
 lab(qw(chroot corpus damage judge)) unless $ENV{SPOOLCK_LIVE_KEEP};
 subtest 'healthy mail' => \&healthy;
 subtest 'damaged mail' => \&damaged;
