@@ -42,8 +42,13 @@ sub new {
     run_ok('cp', '-a', "$root$over{$_}", "$dir/$_") for sort keys %over;
     run_ok('mkdir', '-p', "$dir/stage");
     run_ok('mount', '--bind', "$dir/$_", "$root$over{$_}") for sort keys %over;
+    # Mailboxes, and the locks of those that an earlier lab left.
+    run_ok('mkdir', '-p', "$root/var/mail");
+    run_ok('mount', '-t', 'tmpfs', '-o', 'mode=1777', 'mail', "$root/var/mail");
     run_ok('mount', '-t', 'proc', 'proc', '/proc');
     run_ok('mount', '-t', 'proc', 'proc', "$root/proc");
+    # postlogd logs through its own socket: with the usual ten datagrams in its queue it can wait for itself for ever.
+    run_ok('sh', '-c', 'echo 4096 >/proc/sys/net/unix/max_dgram_qlen');
     my ($passwd, $group) = (slurp("$root/etc/passwd"), slurp("$root/etc/group"));
     ($self->{uid}) = $passwd =~ /^postfix:[^:]*:(\d+):/m;
     ($self->{postdrop}) = $group =~ /^postdrop:[^:]*:(\d+):/m;
