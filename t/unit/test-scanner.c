@@ -166,7 +166,8 @@ static void test_seen(void)
 
 		wrong += seen_add(seen, id, (size_t)n, i) != SEEN_NEW;
 	}
-	g_assert_cmpuint(wrong, ==, 0);
+	/* 40 bits of a keyed hash: two of so many ids meet in one run of a thousand */
+	g_assert_cmpuint(wrong, <=, 2);
 	for (unsigned i = 0; i < 50000; i++) {
 		int n = g_snprintf(id, sizeof id, "%X", i * 2654435761u);
 
