@@ -33,7 +33,7 @@ if ((shift // '') ne '--inside') {
         Cwd::abs_path($0), '--inside' or die "unshare: $!";
 }
 $SIG{ALRM} = $SIG{TERM} = sub { print "Bail out! timed out\n"; POSIX::_exit(1) };
-alarm 280;
+alarm 1200;
 my $base = ($ENV{SPOOLCK_KEEP} || base_dir()) . '/courier-lab';
 my $lab = Lab::Courier->new("$base/lane");
 my $text = "Received: from a\n  by b\nSubject: x\n\nx\n";
