@@ -117,6 +117,7 @@ done <<FORMATS
 postfix 1
 opensmtpd 4
 exim 3
+sendmail 6
 qmail 8
 FORMATS
 compare
