@@ -119,6 +119,7 @@ opensmtpd 4
 exim 3
 sendmail 6
 qmail 8
+courier 3
 FORMATS
 compare
 echo "prove: $goals goals proved, $(wc -l <"$work/found") alarms ($(wc -l <"$work/listed") listed)"
