@@ -81,6 +81,9 @@ char *unchecked_text(const struct outcome *o)
 	case UNCHECKED_READ:
 		return g_strdup_printf("cannot be read at byte %" PRIu64 ": %s", o->offset,
 				       g_strerror(o->error));
+	case UNCHECKED_STREAM:
+		return g_strdup("a named stream of more than 64 KiB cannot be read through this mount; mount with "
+				"ntfs-3g -o streams_interface=windows");
 	case UNCHECKED_TOO_BIG:
 		return g_strdup("larger than what is read whole");
 	case UNCHECKED_BUDGET:

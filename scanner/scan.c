@@ -337,7 +337,7 @@ struct scan *scan_run(struct spool *spool, const struct scan_options *options,
 	struct scan *scan = g_new0(struct scan, 1);
 	struct work *w = g_new0(struct work, 1);
 	struct lane_config config = { spool->format, spool->format_index, spool->site, spool->root,
-				      options->zygote };
+				      options->zygote, &spool->reach };
 	gint64 start = g_get_monotonic_time();
 	int error;
 
