@@ -37,6 +37,7 @@ enum reach_way {
 
 struct reach {
 	enum reach_way way;
+	bool any;               /* there was a message of which streams are expected */
 	char **names;           /* of streams, first come first; NULL ends; whatever its case. The spool's */
 };
 
