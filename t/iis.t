@@ -212,6 +212,31 @@ subtest 'nothing moves before the service is said to be stopped' => sub {
         'nor does quarantine add');
 };
 
+subtest 'a volume on which everybody may write' => sub {
+    unmount();
+    system("ntfs-3g -o streams_interface=windows $image $mount >>$image.log 2>&1") == 0 or die;
+    my $r = scan('-y', '--offline', '--max-move', 'none', '--store', $store, "$mount/Mailroot");
+    is($r->{summary}{moved}, 0, 'is no place for a quarantine');
+    like(join(' ', map { $_->{reason} // '' } @{ $r->{messages} }), qr/umask=077/, 'and what helps is said');
+    mounted('windows') or die;
+};
+
+subtest 'explained' => sub {
+    my $root = "$plain/explain";
+    mkdir $_ for $root, map { "$root/$_" } qw(Queue Pickup);
+    my $wide = join '', map { "$_\0" } split //, 'carol';
+    write_file("$root/Queue/NTFS_1.EML", eml('explained'));
+    write_file("$root/Queue/NTFS_1.EML:PROPERTIES", "\xff\xfe" . pack('V2', 0x1002, 7) . "SMTP:alice\@example.org\0\xff$wide\0");
+    for my $file ("$root/Queue/NTFS_1.EML", "$root:NTFS_1.EML", "$root/Queue/NTFS_1.EML:PROPERTIES") {
+        my $r = spoolck('explain', $file);
+        is(exit_bits($r), '0', $file =~ s{.*/}{}r) or diag($r->{err});
+        like($r->{out}, qr/^ +0 +\d+  stream +PROPERTIES, \d+ bytes; the layout is not published$/m, 'the stream');
+        like($r->{out}, qr/^ +2 +4 +id +MP_SENDER_ADDRESS_SMTP \(ansi\)$/m, 'a published id');
+        like($r->{out}, qr/^ +10 +22 +text +SMTP:alice\@example\.org$/m, 'text');
+        like($r->{out}, qr/^ +34 +10 +text \(UTF-16\) +carol$/m, 'text in UTF-16');
+    }
+};
+
 # All that a message has, by stream.
 sub facts {
     my ($path) = @_;
