@@ -46,6 +46,8 @@ struct place {
 	 * without such directories (site.split_places). */
 	bool split;
 	bool streams;         /* its messages have named streams, see struct role */
+	const char *shelved;  /* what the server did with messages here, of which it delivers none: "held (hold/)";
+	                       * NULL: it delivers them, or they are none */
 };
 
 /* A part that a message can have. Roles are listed in the order in which they
