@@ -262,12 +262,14 @@ static void add_section(const struct settings *settings, GPtrArray *spools, cons
 	g_auto(GStrv) each = spool_expand_all(one);
 
 	for (char **name = each; *name != NULL; name++) {
+		const struct spool_settings *own;
 		char *error = NULL;
 		struct spool *spool;
 		const char *path;
 
 		spool_type(*name, &path);
-		if (is_among(spools, path)) /* inside of one before it */
+		own = by_directory(settings, path);
+		if (is_among(spools, path) || (own != NULL && own != s)) /* inside of one before it, or has its own turn */
 			continue;
 		spool = open_section(settings, s, *name, &error);
 		add(settings, spools, strcmp(*name, typed) == 0 ? s->name : *name, spool, error, told, arg);

@@ -7,6 +7,7 @@
  */
 #include "courier.h"
 #include "format.h"
+#include "reports.h"
 
 #include <glib.h>
 #include <stdio.h>
@@ -84,23 +85,8 @@ static void empty(struct message *m)
 
 static void give(struct message *m, const struct input *in, const struct want *w)
 {
-	struct part *p = &m->parts[CO_DATA];
-	size_t len = w->len, most = in->window > w->need ? in->window : w->need;
-
 	g_assert_cmpuint(w->part, ==, CO_DATA);
-	g_assert_cmpuint(w->need, >=, 1);
-	g_assert_cmpuint(w->need, <=, w->len);
-	g_assert_cmpuint(w->len, <=, WINDOW_MAX);
-	g_assert_cmpuint(w->off, <, in->text_size);
-	if (in->window > 0 && len > most)
-		len = most;
-	if (len > in->text_size - w->off)
-		len = (size_t)(in->text_size - w->off);
-	g_assert_cmpuint(len, >=, w->need);
-	g_free((void *)(size_t)p->bytes);
-	p->bytes = g_memdup2(in->text + w->off, len);
-	p->off = w->off;
-	p->len = len;
+	give_window(&m->parts[CO_DATA], in->text, in->text_size, in->window, w);
 }
 
 static void run(const struct input *in, struct report *r)
@@ -130,18 +116,12 @@ static void run(const struct input *in, struct report *r)
 /* "name severity impact, name ..." of what comes of it; NULL = nothing. */
 static void expect(const struct input *in, const char *expected)
 {
-	g_autoptr(GString) s = g_string_new("");
+	g_autofree char *words = NULL;
 	struct report r;
 
 	run(in, &r);
-	for (unsigned i = 0; i < r.count; i++) {
-		const struct finding *f = &r.findings[i];
-
-		g_string_append_printf(s, "%s%s %s %s", i > 0 ? ", " : "",
-				       strchr(finding_def(f->id)->name, '.') + 1,
-				       severity_name(f->severity), impact_name(f->impact));
-	}
-	g_assert_cmpstr(s->str, ==, expected != NULL ? expected : "");
+	words = report_words(&r, true);
+	g_assert_cmpstr(words, ==, expected != NULL ? expected : "");
 }
 
 /* The control file with `line` replaced; `line` = "" puts the new text at the end. */

@@ -6,6 +6,7 @@
  * Truncation at every byte and every flipped bit must end, within the bytes.
  */
 #include "format.h"
+#include "reports.h"
 
 #include <glib.h>
 #include <string.h>
@@ -153,27 +154,10 @@ static struct report *run(const struct msg *f)
 	return run_capped(f, WINDOW_MAX);
 }
 
-static char *said(const struct report *r)
-{
-	GString *s = g_string_new(NULL);
-
-	for (unsigned i = 0; i < MIN(r->count, REPORT_MAX); i++) {
-		const struct finding *f = &r->findings[i];
-
-		g_string_append_printf(s, "%s%s %s %s", i > 0 ? ", " : "", finding_def(f->id)->name,
-				       severity_name(f->severity), impact_name(f->impact));
-		g_test_message("%s at %" G_GUINT64_FORMAT "+%" G_GUINT64_FORMAT ": %.*s: expected %.*s, found %.*s",
-			       finding_def(f->id)->name, f->offset, f->length, f->field.len,
-			       (const char *)f->field.bytes, f->expected.len,
-			       (const char *)f->expected.bytes, f->found.len, (const char *)f->found.bytes);
-	}
-	return g_string_free(s, FALSE);
-}
-
 static void expect(struct msg *m, const char *wanted)
 {
 	struct report *r = run(m);
-	g_autofree char *got = said(r);
+	g_autofree char *got = report_words(r, false);
 
 	g_assert_cmpstr(got, ==, wanted);
 	g_free(r);
@@ -208,7 +192,7 @@ static void test_healthy(void)
 {
 	struct msg *m = healthy();
 	struct report *r = run(m);
-	g_autofree char *got = said(r);
+	g_autofree char *got = report_words(r, false);
 
 	g_assert_cmpstr(got, ==, "");
 	g_assert_cmpmem(r->sender, r->sender_len, "alice@example.org", 17);

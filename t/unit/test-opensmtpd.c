@@ -7,6 +7,7 @@
  */
 #include "format.h"
 #include "opensmtpd.h"
+#include "reports.h"
 
 #include <glib.h>
 #include <stdio.h>
@@ -98,23 +99,8 @@ static unsigned bytes_of(const struct input *in)
 
 static void give(struct message *m, const struct input *in, const struct want *w)
 {
-	struct part *p = &m->parts[bytes_of(in)];
-	size_t len = w->len, most = in->window > w->need ? in->window : w->need;
-
 	g_assert_cmpuint(w->part, ==, bytes_of(in));
-	g_assert_cmpuint(w->need, >=, 1);
-	g_assert_cmpuint(w->need, <=, w->len);
-	g_assert_cmpuint(w->len, <=, WINDOW_MAX);
-	g_assert_cmpuint(w->off, <, in->size);
-	if (in->window > 0 && len > most)
-		len = most;
-	if (len > in->size - w->off)
-		len = (size_t)(in->size - w->off);
-	g_assert_cmpuint(len, >=, w->need);
-	g_free((void *)(size_t)p->bytes);
-	p->bytes = g_memdup2(in->bytes + w->off, len);
-	p->off = w->off;
-	p->len = len;
+	give_window(&m->parts[bytes_of(in)], in->bytes, in->size, in->window, w);
 }
 
 static void run(const struct input *in, struct report *r)
@@ -145,18 +131,12 @@ static void run(const struct input *in, struct report *r)
 /* "name severity impact, name ..." of what comes of it; NULL = nothing. */
 static void expect(const struct input *in, const char *expected)
 {
-	g_autoptr(GString) s = g_string_new("");
+	g_autofree char *words = NULL;
 	struct report r;
 
 	run(in, &r);
-	for (unsigned i = 0; i < r.count; i++) {
-		const struct finding *f = &r.findings[i];
-
-		g_string_append_printf(s, "%s%s %s %s", i > 0 ? ", " : "",
-				       strchr(finding_def(f->id)->name, '.') + 1,
-				       severity_name(f->severity), impact_name(f->impact));
-	}
-	g_assert_cmpstr(s->str, ==, expected != NULL ? expected : "");
+	words = report_words(&r, true);
+	g_assert_cmpstr(words, ==, expected != NULL ? expected : "");
 }
 
 /* The envelope with the line of `key` replaced; no such line: one more. NULL = the line left out. */

@@ -7,6 +7,7 @@
  */
 #include "format.h"
 #include "qmail.h"
+#include "reports.h"
 
 #include <glib.h>
 #include <stdio.h>
@@ -185,18 +186,10 @@ static void run(const struct input *in, struct report *r)
 
 static char *said(const struct input *in)
 {
-	GString *s = g_string_new("");
 	struct report r;
 
 	run(in, &r);
-	for (unsigned i = 0; i < r.count; i++) {
-		const struct finding *f = &r.findings[i];
-
-		g_string_append_printf(s, "%s%s %s %s", i > 0 ? ", " : "",
-				       strchr(finding_def(f->id)->name, '.') + 1,
-				       severity_name(f->severity), impact_name(f->impact));
-	}
-	return g_string_free(s, FALSE);
+	return report_words(&r, true);
 }
 
 /* What comes of it, whatever the windows. Ends the input. */

@@ -6,6 +6,7 @@
  * every byte and every flipped bit must end, within the bytes.
  */
 #include "sendmail.h"
+#include "reports.h"
 
 #include <glib.h>
 #include <string.h>
@@ -153,27 +154,10 @@ static struct report *run_capped(const struct msg *f, size_t cap)
 	return r;
 }
 
-static char *said(const struct report *r)
-{
-	GString *s = g_string_new(NULL);
-
-	for (unsigned i = 0; i < MIN(r->count, REPORT_MAX); i++) {
-		const struct finding *f = &r->findings[i];
-
-		g_string_append_printf(s, "%s%s %s %s", i > 0 ? ", " : "", finding_def(f->id)->name,
-				       severity_name(f->severity), impact_name(f->impact));
-		g_test_message("%s at %" G_GUINT64_FORMAT "+%" G_GUINT64_FORMAT ": %.*s: expected %.*s, found %.*s",
-			       finding_def(f->id)->name, f->offset, f->length, f->field.len,
-			       (const char *)f->field.bytes, f->expected.len,
-			       (const char *)f->expected.bytes, f->found.len, (const char *)f->found.bytes);
-	}
-	return g_string_free(s, FALSE);
-}
-
 static void expect(struct msg *m, const char *wanted)
 {
 	struct report *r = run_capped(m, WINDOW_MAX);
-	g_autofree char *got = said(r);
+	g_autofree char *got = report_words(r, false);
 
 	g_assert_cmpstr(got, ==, wanted);
 	g_free(r);
@@ -205,7 +189,7 @@ static void test_healthy(void)
 {
 	struct msg *m = healthy();
 	struct report *r = run_capped(m, 5);
-	g_autofree char *got = said(r);
+	g_autofree char *got = report_words(r, false);
 
 	g_assert_cmpstr(got, ==, "");
 	g_assert_cmpmem(r->sender, r->sender_len, "alice@example.org", 17);
@@ -500,7 +484,7 @@ static void zeros(guint size, guint from, guint to, const char *wanted)
 		memset(m->part[1]->data, 'x', size);
 		memset(m->part[1]->data + from, 0, to - from);
 		r = run_capped(m, cap);
-		g_autofree char *got = said(r);
+		g_autofree char *got = report_words(r, false);
 		g_assert_cmpstr(got, ==, wanted);
 		g_free(r);
 		msg_free(m);
@@ -596,7 +580,7 @@ static void test_orphans(void)
 	fmt_sendmail.orphan(SM_QF, SM_DATA, &p, &s, &r);
 	fmt_sendmail.orphan(SM_QF, SM_TEMP, &p, &s, &r);
 	fmt_sendmail.cross(&a, &b, &r);
-	g_autofree char *got = said(&r);
+	g_autofree char *got = report_words(&r, false);
 	g_assert_cmpstr(got, ==, "sendmail.orphan " NOTICE ", sendmail.litter " NOTICE ", sendmail.twin " MISLEADS);
 	report_reset(&r);
 	p.mtime = NOW - 3600;
