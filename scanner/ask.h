@@ -21,6 +21,9 @@ char *ask_command(const char *const *argv);
  * usage and version. */
 char *ask_usage(const char *const *argv);
 
+/* The first 64 KiB that it prints, whatever its exit status. */
+char *ask_begin(const char *const *argv);
+
 /* The command that was late last, or NULL. */
 const char *ask_late(void);
 

@@ -172,6 +172,20 @@ static void not_purged(void *arg, const char *entry, const char *error)
 	o->totals->exit |= EXIT_FAILED;
 }
 
+/* Daemons that died. A hook has no time for that. */
+static void look_at_logs(struct incidents *in, const struct settings *settings, const struct scan_options *opt,
+			 const struct output *out, struct totals *totals)
+{
+	static const struct log_memory memory = { output_state_recall, output_state_remember };
+	struct opening told = { out, totals };
+
+	if (opt->staged || scan_cancelled)
+		return;
+	incidents_look(in, settings->mail_log, given.state != NULL ? &memory : NULL, not_opened, &told);
+	for (guint i = 0; i < in->all->len; i++)
+		out->incident(in->all->pdata[i]);
+}
+
 /* After an acting run: what the configuration lets go. */
 static void retain(const struct settings *settings, const struct scan_options *opt,
 		   const struct output *out, struct totals *totals)
@@ -194,6 +208,7 @@ int command_scan_spools(char **names, struct scan_options opt, const struct comm
 	const struct output *out = given.nagios ? &output_nagios : given.state != NULL ? &output_state :
 				   common->json ? &output_json : &output_text;
 	struct metrics *metrics = metrics_new();
+	struct incidents *incidents = incidents_new();
 	struct totals totals = { .exit = state_begin(opt.fail_on_suspect) };
 	gint64 start = g_get_monotonic_time();
 	GPtrArray *spools;
@@ -211,9 +226,12 @@ int command_scan_spools(char **names, struct scan_options opt, const struct comm
 
 		out->scan(scan);
 		metrics_add(metrics, scan);
+		incidents_scan(incidents, scan);
 		add_up(&totals, scan);
 		scan_free(scan);
 	}
+	look_at_logs(incidents, common->settings, &opt, out, &totals);
+	metrics_incidents(metrics, incidents);
 	retain(common->settings, &opt, out, &totals);
 	totals.spools = spools->len;
 	totals.seconds = (double)(g_get_monotonic_time() - start) / G_USEC_PER_SEC;
@@ -225,6 +243,7 @@ int command_scan_spools(char **names, struct scan_options opt, const struct comm
 		out->summary(&totals);
 	write_metrics(metrics, &totals);
 	metrics_free(metrics);
+	incidents_free(incidents);
 	g_ptr_array_free(spools, TRUE);
 	return given.nagios ? nagios_status(totals.exit, &totals) : totals.exit;
 }

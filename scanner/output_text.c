@@ -19,6 +19,7 @@
 #define MESSAGES_SHOWN 50 /* per section; JSON has all */
 
 static bool colour, quiet, show_all;
+static bool incidents_head; /* was printed */
 
 void output_text_options(bool colour_on, bool quiet_on, bool all_on)
 {
@@ -410,12 +411,57 @@ static void scan_done(const struct scan *scan)
 	putchar('\n');
 }
 
+/* Whose fault it is, as far as anybody knows. */
+static void put_cause(const struct incident *i)
+{
+	fputs("  ", stdout);
+	if (i->id == NULL) {
+		puts("The log names no message, and none was found that would do this.");
+		return;
+	}
+	fputs(i->by_log ? "It was at " : "This would do it: ", stdout);
+	put_string(i->id);
+	if (i->finding != NULL)
+		printf(", damaged, see above  [%s]", i->finding);
+	else
+		fputs(", in which no damage was found", stdout);
+	if (i->others > 0)
+		printf("; and %u more", i->others);
+	putchar('\n');
+}
+
+static void incident(const struct incident *i)
+{
+	g_autofree char *age = age_text(MAX(time(NULL) - i->last, 0));
+
+	if (!incidents_head)
+		printf("%sDAEMONS THAT DIED%s, says the mail log of the last hour\n", on(RED), on(PLAIN));
+	incidents_head = true;
+	put_string(i->daemon);
+	printf(" of %s: %u time%s", i->format->server, i->deaths, i->deaths == 1 ? "" : "s");
+	if (i->signal != 0)
+		printf(", by signal %u", i->signal);
+	if (i->last != 0)
+		printf(", last %s ago", age);
+	fputs("  [", stdout);
+	put_string(i->source);
+	fputs("]\n", stdout);
+	if (*i->said != '\0') {
+		fputs("  It said: ", stdout);
+		put_string(i->said);
+		putchar('\n');
+	}
+	put_cause(i);
+}
+
 static void summary(const struct totals *t)
 {
 	static const enum verdict shown[] = { VERDICT_SUSPECT, VERDICT_BUSY, VERDICT_CHANGED,
 					      VERDICT_FOREIGN };
 	const guint64 *v = t->tally.verdicts;
 
+	if (incidents_head)
+		putchar('\n');
 	if (quiet && t->exit == 0)
 		return;
 	printf("%" G_GUINT64_FORMAT " message%s, %.1f s: %" G_GUINT64_FORMAT " ok, %" G_GUINT64_FORMAT
@@ -437,4 +483,4 @@ static void summary(const struct totals *t)
 	fflush(stdout);
 }
 
-const struct output output_text = { start, error, passing, scan_done, summary };
+const struct output output_text = { start, error, passing, scan_done, incident, summary };
