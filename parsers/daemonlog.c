@@ -294,7 +294,9 @@ static bool exim_line(struct cur c, struct death *d)
 	return true;
 }
 
-/* "warn: lost child: queue exited abnormally", "... terminated; signal 6"; "fatal: ..." of a child before that */
+/* "warn: lost child: queue exited abnormally", "... terminated; signal 6", or, when the parent hears of it in another
+ * way first, "smtpd: process queue socket closed" (which may name a neighbour of the one that died); "fatal: ..." of a
+ * child before that. All of smtpd ends with a child. */
 static bool opensmtpd_line(const struct head *h, struct cur c, struct death *d)
 {
 	struct cur words = c;
@@ -302,19 +304,24 @@ static bool opensmtpd_line(const struct head *h, struct cur c, struct death *d)
 
 	d->format = "opensmtpd";
 	d->pid = h->pid;
+	text_str(&d->daemon, "smtpd");
 	eat(&c, "warn: ");
 	if (eat(&c, "fatal: ")) {
 		d->kind = DEATH_SAID;
-		text_str(&d->daemon, "smtpd");
 		keep(&d->said, c);
 		return true;
 	}
-	if (!eat(&c, "lost child: "))
+	eat(&c, "smtpd: ");
+	if (eat(&c, "process ")) {
+		take_word(&c, ' ');
+		if (!eat(&c, " socket closed") || cur_left(&c) > 0)
+			return false;
+	} else if (!eat(&c, "lost child: ")) {
 		return false;
-	keep(&d->daemon, take_word(&c, ';'));
-	if (find(&c, "signal ") && number(&c, 3, &n))
+	} else if (find(&c, "signal ") && number(&c, 3, &n)) {
 		d->signal = (unsigned)n;
-	d->kind = DEATH_CRASH; /* all of smtpd ends with it */
+	}
+	d->kind = DEATH_CRASH;
 	keep(&d->said, words);
 	return true;
 }

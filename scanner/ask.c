@@ -166,6 +166,18 @@ char *ask_begin(const char *const *argv)
 	return ask(argv, 1, true, true);
 }
 
+bool ask_done(const char *const *argv, unsigned seconds)
+{
+	gint64 deadline = g_get_monotonic_time() + (gint64)seconds * G_USEC_PER_SEC;
+	g_autofree char *path = program(argv[0]);
+	int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	pid_t pid = path != NULL && null >= 0 ? spawn(path, argv, null, 1) : -1;
+
+	if (null >= 0)
+		close(null);
+	return pid > 0 && ended_well(pid, false, false, deadline);
+}
+
 /* `of_root`: others may not write it. */
 static char *file(const char *path, bool of_root, size_t *len_r)
 {

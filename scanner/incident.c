@@ -47,6 +47,7 @@ struct incidents *incidents_new(void)
 	struct incidents *in = g_new0(struct incidents, 1);
 
 	in->all = g_ptr_array_new_with_free_func(incident_free);
+	in->spools = g_ptr_array_new();
 	in->damaged = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, damaged_free);
 	in->now = time(NULL);
 	return in;
@@ -55,6 +56,7 @@ struct incidents *incidents_new(void)
 void incidents_free(struct incidents *in)
 {
 	g_ptr_array_free(in->all, TRUE);
+	g_ptr_array_free(in->spools, TRUE);
 	g_hash_table_destroy(in->damaged);
 	g_free(in);
 }
@@ -70,6 +72,7 @@ void incidents_scan(struct incidents *in, const struct scan *scan)
 {
 	in->scanned |= 1u << scan->spool->format_index;
 	in->of_host |= scan->spool->of_host;
+	g_ptr_array_add(in->spools, scan->spool);
 	for (guint i = 0; i < scan->outcomes->len; i++) {
 		const struct outcome *o = scan->outcomes->pdata[i];
 		struct damaged *d;
@@ -236,6 +239,20 @@ static void add_death(struct collection *c, const char *key, const struct one *o
 	}
 }
 
+static bool is_queued(const struct incidents *in, const struct incident *i)
+{
+	for (guint n = 0; n < in->spools->len; n++) {
+		const struct spool *spool = in->spools->pdata[n];
+		struct outcome *o = spool->format == i->format ? spool_locate(spool, i->id) : NULL;
+
+		if (o == NULL)
+			continue;
+		outcome_free(o);
+		return true;
+	}
+	return false;
+}
+
 /* The message: what the log names, else what the scan has found that stops this server. */
 static void name_message(struct incidents *in, struct incident *i)
 {
@@ -255,8 +272,10 @@ static void name_message(struct incidents *in, struct incident *i)
 		if (found == NULL || strcmp(d->id, found->id) < 0)
 			found = d;
 	}
-	if (found == NULL)
+	if (found == NULL) {
+		i->gone = i->id != NULL && !is_queued(in, i);
 		return;
+	}
 	if (i->id == NULL)
 		i->id = g_strdup(found->id);
 	i->spool = g_strdup(found->spool);

@@ -26,6 +26,7 @@ struct incident {
 	bool by_log;           /* the log names it; else the only clue is that it was found damaged */
 	char *spool;           /* where it was found damaged; NULL: it was not */
 	const char *finding;   /* the name of that */
+	bool gone;             /* it is in no queue that was examined (any more) */
 	unsigned others;       /* messages that would do the same */
 };
 
@@ -35,6 +36,7 @@ struct incidents {
 	GPtrArray *all;        /* struct incident, most deaths first */
 
 	GHashTable *damaged;   /* FORMAT LF ID -> struct damaged, of all scans */
+	GPtrArray *spools;     /* const struct spool, of the scans */
 	unsigned scanned;      /* bit per format that has a scan */
 	bool of_host;          /* one of them is this host's own spool */
 	gint64 now;
@@ -43,7 +45,8 @@ struct incidents {
 struct incidents *incidents_new(void);
 void incidents_free(struct incidents *in);
 
-/* Take in what a scan found: its messages may turn out to be the cause. */
+/* Take in what a scan found: its messages may turn out to be the cause. The spool has to stay open until incidents_look()
+ * is done. */
 void incidents_scan(struct incidents *in, const struct scan *scan);
 
 /* How a run remembers what it has seen of a log (output_state_recall(), output_state_remember()). Without, each run looks at the

@@ -131,7 +131,7 @@ int maillog_file(const char *path, const char *position, maillog_line *line, voi
 /* --- The journal -------------------------------------------------------------------- */
 
 /* Each branch begins where a server's own words begin: what others can bring into a line comes later. */
-#define PATTERN "^(fatal|panic): |^warning: process [^ ]+ pid [0-9]+ |^[-0-9:. +]*queue run: process |^(warn: )?lost child: |" \
+#define PATTERN "^(fatal|panic): |^warning: process [^ ]+ pid [0-9]+ |^[-0-9:. +]*queue run: process |^(warn: )?lost child: |^(smtpd: )?process [a-z]+ socket closed|" \
 		"^[^ ]*:? ?persistent queue runner=|^(traps: )?(exim|sendmail|courier)[^ ]*\\[[0-9]+\\]"
 
 bool maillog_has_journal(void)

@@ -9,8 +9,10 @@
 #include "output.h"
 
 #include "escape.h"
+#include "unit.h"
 
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -296,6 +298,30 @@ static void put_noted(const struct scan *scan)
 	}
 }
 
+/* The unit that is to be stopped, and all that are to be started then. On Debian 12 `systemctl stop postfix` returns before
+ * postfix@- has stopped, and `systemctl start postfix` does not start it again: names that always fit would not do. */
+static char **units_of(const struct spool *spool)
+{
+	g_autofree char *error = NULL;
+	g_autofree char *unit = unit_of(spool, &error);
+
+	return unit != NULL ? unit_family(unit) : NULL;
+}
+
+static void put_command(const char *verb, char *const *units, unsigned most, const char *fallback)
+{
+	if (units == NULL) {
+		printf("  %s\n", fallback);
+		return;
+	}
+	printf("  systemctl %s", verb);
+	for (; *units != NULL && most > 0; units++, most--) {
+		putchar(' ');
+		put_string(*units);
+	}
+	putchar('\n');
+}
+
 /* What the operator types next, for what is left in the spool. */
 static void put_todo(const struct scan *scan)
 {
@@ -319,13 +345,15 @@ static void put_todo(const struct scan *scan)
 			scan->spool->running != SERVER_STOPPED;
 	}
 	if (left) {
+		g_auto(GStrv) units = stop ? units_of(scan->spool) : NULL;
+
 		printf("\n%sDO THIS%s%s\n", on(BOLD), on(PLAIN),
 		       stop ? " (some places may be touched only while the server is stopped)" : "");
 		if (stop)
-			printf("  %s\n", f->stop_command);
+			put_command("stop", units, 1, f->stop_command);
 		printf("  spoolck scan %s %s\n", fatal_only ? "-p" : "-y", safe);
 		if (stop)
-			printf("  %s\n", f->start_command);
+			put_command("start", units, UINT_MAX, f->start_command);
 	}
 	if (moved != NULL) {
 		printf("\nUndo: spoolck quarantine restore %s",
@@ -416,7 +444,7 @@ static void put_cause(const struct incident *i)
 {
 	fputs("  ", stdout);
 	if (i->id == NULL) {
-		puts("The log names no message, and none was found that would do this.");
+		puts("The log names no message, and none lies in the queue that would do this.");
 		return;
 	}
 	fputs(i->by_log ? "It was at " : "This would do it: ", stdout);
@@ -424,7 +452,7 @@ static void put_cause(const struct incident *i)
 	if (i->finding != NULL)
 		printf(", damaged, see above  [%s]", i->finding);
 	else
-		fputs(", in which no damage was found", stdout);
+		fputs(i->gone ? ", which is not in the queue now" : ", in which no damage was found", stdout);
 	if (i->others > 0)
 		printf("; and %u more", i->others);
 	putchar('\n');

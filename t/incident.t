@@ -63,7 +63,7 @@ subtest 'who does it' => sub {
     ok(!-e "$spool/incoming/$killer", 'damage does');
     my $other = new_spool();
     healthy($other, 'deferred', text());
-    like(by_hand(new_log(map { fatal('x') } 1 .. 2), $other)->{out}, qr/^  The log names no message, and none was found that would do this\.$/m, 'nobody knows');
+    like(by_hand(new_log(map { fatal('x') } 1 .. 2), $other)->{out}, qr/^  The log names no message, and none lies in the queue that would do this\.$/m, 'nobody knows');
     my $exim = "2026-11-20 15:41:18 queue run: process 237 crashed with signal 11 while delivering 1wIbVf-0000Ci-1A\n";
     unlike(by_hand(new_log($exim), $other)->{out}, qr/DIED/, 'a server that is not examined');
 };
