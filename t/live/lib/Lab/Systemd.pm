@@ -14,7 +14,8 @@ use POSIX ();
 use Time::HiRes qw(time sleep);
 use Lab::Util qw(base_dir slurp spew run_ok wait_for carry_program say_step);
 
-my $suite = 'bookworm';
+# Another release by hand: SPOOLCK_SYSTEMD_SUITE=trixie ./dev live systemd
+our $suite = $ENV{SPOOLCK_SYSTEMD_SUITE} || 'bookworm';
 my @base = qw(systemd systemd-sysv);
 
 sub run_quiet {
