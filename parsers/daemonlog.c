@@ -254,7 +254,7 @@ static bool postfix_master(struct cur c, struct death *d)
 		return false;
 	d->signal = (unsigned)n;
 	d->kind = DEATH_CRASH;
-	return true;
+	return n != 1 && n != 2 && n != 15; /* HUP, INT, TERM: somebody told it to end */
 }
 
 static bool postfix_line(const struct head *h, struct cur c, struct death *d)

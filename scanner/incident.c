@@ -13,6 +13,7 @@
 
 #define BY_HAND (60 * 60)          /* seconds that a run looks back that remembers nothing */
 #define LONGEST (24 * 60 * 60)     /* ... and one that does, at most */
+#define WORDS 60                   /* seconds that the last words may come before the death is told */
 #define DEATHS_MAX 10000           /* kept of one run; lines of a flood beyond are not */
 
 struct damaged {
@@ -141,7 +142,7 @@ static gint64 seconds_of(const struct log_time *t, gint64 now)
 	return 0;
 }
 
-static void on_line(void *arg, const char *source, const uint8_t *line, size_t len)
+static void on_line(void *arg, const char *source, const uint8_t *line, size_t len, bool old)
 {
 	struct collection *c = arg;
 	struct one *o = g_new0(struct one, 1);
@@ -149,7 +150,8 @@ static void on_line(void *arg, const char *source, const uint8_t *line, size_t l
 	char *key;
 
 	if (!daemonlog_line(line, len, &o->death) || scanned_format(c->in, o->death.format) == NULL ||
-	    (o->time = seconds_of(&o->death.time, c->in->now)) < c->since) {
+	    (old && o->death.kind != DEATH_SAID) ||
+	    (o->time = seconds_of(&o->death.time, c->in->now)) < c->since - (o->death.kind == DEATH_SAID ? WORDS : 0)) {
 		g_free(o);
 		return;
 	}
@@ -186,7 +188,7 @@ static const struct one *words_of(const struct collection *c, const char *key, c
 	while (g_hash_table_iter_next(&iter, NULL, &value)) {
 		other = value;
 		if (strcmp(other->death.format, death->death.format) == 0 && other->time <= death->time &&
-		    other->time + 60 >= death->time && (words == NULL || other->time > words->time) &&
+		    other->time + WORDS >= death->time && (words == NULL || other->time > words->time) &&
 		    strcmp(death->death.format, "opensmtpd") == 0)
 			words = other;
 	}
@@ -346,7 +348,7 @@ static void look_at_journal(struct look *l)
 	since = CLAMP(since, now - LONGEST, now);
 	l->c.since = since;
 	/* By hand also what is logged in this second; a run that remembers leaves that to the next. */
-	if (!maillog_journal(since, l->memory != NULL ? now : now + 2, on_line, &l->c)) {
+	if (!maillog_journal(since - WORDS, l->memory != NULL ? now : now + 2, on_line, &l->c)) {
 		l->failed(l->arg, "journal", "journalctl does not answer in time");
 		return;
 	}

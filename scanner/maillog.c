@@ -15,6 +15,7 @@
 
 #define FIRST_BYTES (4 << 20)  /* of a file that was never looked at */
 #define MOST_BYTES (16 << 20)  /* of any file at once: over an hour of a host that logs 4 KiB a second */
+#define AGAIN_BYTES (16 << 10) /* of what was read the last time */
 #define LINE_MAX_BYTES 4096    /* of a line; syslog daemons write no longer ones unless they are told to */
 #define JOURNAL_LINES "500"
 
@@ -39,8 +40,8 @@ static int open_log(const char *path, struct stat *st)
 	return -error;
 }
 
-/* Hand out whole lines from `from` on; the offset behind the last of them. */
-static uint64_t read_lines(int fd, uint64_t from, const char *source, maillog_line *line, void *arg)
+/* Hand out whole lines from `from` on, those before `new` as old ones; the offset behind the last of them. */
+static uint64_t read_lines(int fd, uint64_t from, uint64_t new, const char *source, maillog_line *line, void *arg)
 {
 	g_autofree uint8_t *buf = g_malloc(LINE_MAX_BYTES + 65536);
 	uint64_t end = from; /* of what was handed out */
@@ -57,13 +58,13 @@ static uint64_t read_lines(int fd, uint64_t from, const char *source, maillog_li
 			size_t len = (size_t)(lf - (buf + done));
 
 			if (!inside)
-				line(arg, source, buf + done, MIN(len, LINE_MAX_BYTES));
+				line(arg, source, buf + done, MIN(len, LINE_MAX_BYTES), end + done < new);
 			inside = false;
 			done += len + 1;
 		}
 		if (have - done >= LINE_MAX_BYTES) {
 			if (!inside)
-				line(arg, source, buf + done, LINE_MAX_BYTES);
+				line(arg, source, buf + done, LINE_MAX_BYTES, end + done < new);
 			inside = true;
 			done = have;
 		}
@@ -93,6 +94,15 @@ static uint64_t start_of(int fd, const struct stat *st, uint64_t from, uint64_t 
 	return line_start(fd, size - from > most ? size - most : from);
 }
 
+/* Lines behind `position`, and some before it. */
+static uint64_t read_from(int fd, const struct stat *st, uint64_t position, uint64_t most, const char *source,
+			  maillog_line *line, void *arg)
+{
+	uint64_t new = start_of(fd, st, position, most);
+
+	return read_lines(fd, line_start(fd, new > AGAIN_BYTES ? new - AGAIN_BYTES : 0), new, source, line, arg);
+}
+
 /* What was left of the file that had this name before. */
 static void read_rotated(const char *path, const struct position *old, maillog_line *line, void *arg)
 {
@@ -103,7 +113,7 @@ static void read_rotated(const char *path, const struct position *old, maillog_l
 	if (fd < 0)
 		return;
 	if (st.st_ino == old->ino)
-		read_lines(fd, start_of(fd, &st, old->offset, MOST_BYTES), path, line, arg);
+		read_from(fd, &st, old->offset, MOST_BYTES, path, line, arg);
 	close(fd);
 }
 
@@ -122,7 +132,7 @@ int maillog_file(const char *path, const char *position, maillog_line *line, voi
 		from = old.offset;
 	else if (known)
 		read_rotated(path, &old, line, arg);
-	from = read_lines(fd, start_of(fd, &st, from, most), path, line, arg);
+	from = read_from(fd, &st, from, most, path, line, arg);
 	*position_r = g_strdup_printf("%" PRIu64 ":%" PRIu64, (uint64_t)st.st_ino, from);
 	close(fd);
 	return 0;
@@ -151,7 +161,7 @@ bool maillog_journal(gint64 since, gint64 until, maillog_line *line, void *arg)
 		return ask_late() != argv[0];
 	for (char *at = text, *end; *at != '\0'; at = end) {
 		end = at + strcspn(at, "\n");
-		line(arg, "journal", (const uint8_t *)at, (size_t)(end - at));
+		line(arg, "journal", (const uint8_t *)at, (size_t)(end - at), false);
 		end += *end == '\n';
 	}
 	return true;

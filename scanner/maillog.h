@@ -11,7 +11,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-typedef void maillog_line(void *arg, const char *source, const uint8_t *line, size_t len);
+/* `old`: the last time it was handed out as new; some such lines come first, for a death is told in two lines. */
+typedef void maillog_line(void *arg, const char *source, const uint8_t *line, size_t len, bool old);
 
 /* Lines of the file behind `position`, which an earlier call gave; NULL: of its last megabytes. When another file has its name
  * now, the rest of the old one (FILE.1) comes first; one that was cut short begins anew. *position_r (g_free) is for the
@@ -21,7 +22,7 @@ int maillog_file(const char *path, const char *position, maillog_line *line, voi
 /* Has this host a journal? */
 bool maillog_has_journal(void);
 
-/* Lines of the journal that may tell of a daemon's death, from `since` up to but without `until` (seconds since 1970).
+/* Lines of the journal (the newest first; none is called old) that may tell of a daemon's death, from `since` up to but without `until` (seconds since 1970).
  * False: journalctl did not answer in time. */
 bool maillog_journal(gint64 since, gint64 until, maillog_line *line, void *arg);
 

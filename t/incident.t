@@ -111,6 +111,11 @@ subtest 'rotation' => sub {
     is(timer($log), '', 'a line that is half written');
     append($log, substr $second, 60);
     like(timer($log), qr/postfix:FFFF/, 'a line that was half written is read when it is whole');
+    my ($words, $death) = split /(?<=\n)/, fatal("x file active/HHHH");
+    append($log, fatal("x file active/HHHH"), $words);
+    timer($log);
+    append($log, $death);
+    like(timer($log), qr/postfix:HHHH qmgr died 1 time at it/, 'last words that were read the last time');
     write_file("$log.new", join '', $noise, map { fatal("x file active/GGGG") } 1 .. 2);
     rename "$log.new", $log;
     like(timer($log), qr/postfix:GGGG/, 'another file, the old one is gone');

@@ -55,13 +55,13 @@ subtest 'Postfix' => sub {
     my $bytes = queue_file();
     substr $bytes, 2 + 16, 1, 'x';
     my $killer = sub { return put($spool, 'active', '12345@', $bytes, uid => $uid) };
-    my $deaths = sub { return scalar(() = $c->journal('-t postfix/qmgr') =~ /^fatal: /mg) };
+    my $deaths = sub { return scalar(() = $c->journal('-t postfix/master') =~ /^warning: process \S+qmgr pid \d+ exit status/mg) };
 
     my $id = $killer->();
     $c->run('systemctl restart postfix; for i in 1 2 3; do printf "Subject: $i\n\nText.\n" | sendmail -f a@localhost "b$i@localhost"; done');
     wait_for('qmgr to die again and again', 60, sub { $deaths->() >= 3 });
     is(active($unit), 'active', 'systemd sees nothing: master starts qmgr for ever');
-    sleep 1;
+    sleep 2; # the second that has not ended belongs to the next run
     my $news = timer_run();
     like($news, qr/^spoolck mx17: NEW stops-service postfix:$id active byte 18 postfix\.size-field, not moved; /m, 'it names the message');
     like($news, qr/^spoolck mx17: NEW daemon-dies postfix:$id qmgr died \d+ times at it, postfix\.size-field; run: /m, 'and who dies of it');
@@ -104,6 +104,7 @@ subtest 'Postfix' => sub {
         is(active($unit), 'active', 'to the end');
     };
 
+    # On Debian 13 `postfix start` asks systemd.
     subtest 'a server of no known unit' => sub {
         $c->run("systemctl stop $unit; postfix start");
         $id = $killer->();
@@ -111,7 +112,7 @@ subtest 'Postfix' => sub {
         my (undef, $out) = $c->run('spoolck scan -p --restart postfix');
         like($out, qr/^--restart: not done: the Postfix that uses this spool belongs to no unit of systemd\.$/m, 'started by hand: not stopped');
         is(($c->run('postfix status'))[0], 0, 'and it runs');
-    };
+    } if $Lab::Systemd::suite eq 'bookworm';
     $c->stop;
 };
 
@@ -154,7 +155,7 @@ subtest 'Exim' => sub {
 };
 
 subtest 'OpenSMTPD' => sub {
-    $c = Lab::Systemd->boot('opensmtpd', 'opensmtpd');
+    $c = Lab::Systemd->boot('opensmtpd', 'opensmtpd', 'ca-certificates');
     $told = '';
     my $queue = $c->root . '/var/spool/smtpd/queue';
     # `pause` comes after the start, and smtpd forgets it when it ends.
@@ -178,7 +179,7 @@ subtest 'OpenSMTPD' => sub {
     is(($c->run('systemctl start opensmtpd'))[0], 0, 'systemctl says that it started');
     wait_for('the end', 60, sub { active('opensmtpd') eq 'failed' });
     pass('and the unit fails a moment later');
-    sleep 1;
+    sleep 2;
     my $news = timer_run();
     like($news, qr/^spoolck mx17: NEW stops-service opensmtpd:$id queue opensmtpd\.twin, not moved; /m, 'the timer names it');
     like($news, qr/^spoolck mx17: NEW daemon-dies opensmtpd:$id smtpd died \d+ times?, perhaps of it, opensmtpd\.twin; /m, 'and who dies of it');

@@ -91,6 +91,7 @@ static const char *const harmless[] = {
 	"Nov 20 15:41:18 lab postfix/master[235]: terminating on signal 15",
 	"Nov 20 15:41:18 lab postfix/master[235]: daemon started -- version 3.7.11, configuration /etc/postfix",
 	"Nov 20 15:41:18 lab postfix/master[235]: warning: process /usr/lib/postfix/sbin/smtpd pid 237 exit status 1",
+	"Nov 20 15:41:18 lab postfix/master[235]: warning: process /usr/lib/postfix/sbin/qmgr pid 237 killed by signal 15",
 	"Nov 20 15:41:18 lab postfix/postqueue[1154]: fatal: malformed showq server response",
 	"Nov 20 15:41:18 lab postfix/sendmail[1154]: fatal: usage: sendmail [options]",
 	"Nov 20 15:41:18 lab postfix/qmgr[241]: 4F2A1C0B9: from=<fatal: file active/4F2A1C0B9>, size=1, nrcpt=1",
