@@ -178,6 +178,7 @@ static void not_purged(void *arg, const char *entry, const char *error)
 /* --restart: would anything be moved if only the server stood still? The brake is asked, too. */
 static bool waits_for_stop(struct scan *scan)
 {
+	guint notes = scan->notes->len;
 	bool any = false;
 
 	if (!given.restart || scan->spool->running != SERVER_RUNNING || scan_cancelled)
@@ -193,6 +194,7 @@ static bool waits_for_stop(struct scan *scan)
 	}
 	scan->spool->running = SERVER_RUNNING;
 	decide(scan);
+	g_ptr_array_set_size(scan->notes, (gint)notes); /* once is enough */
 	return any;
 }
 

@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <fnmatch.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -32,17 +33,39 @@ static const struct {
 
 /* --- The server's process ---------------------------------------------------------- */
 
+/* Who holds a lock on the file with this inode; 0 = nobody, or nobody knows. */
+static pid_t holder_of(ino_t ino)
+{
+	FILE *f = fopen("/proc/locks", "re");
+	char line[256];
+	pid_t pid = 0;
+
+	while (pid <= 1 && f != NULL && fgets(line, sizeof line, f) != NULL) {
+		unsigned long long seen;
+		int who;
+
+		if (sscanf(line, "%*d: %*s %*s %*s %d %*x:%*x:%llu", &who, &seen) == 2 && seen == ino)
+			pid = who;
+	}
+	if (f != NULL)
+		fclose(f);
+	return MAX(pid, 0);
+}
+
+/* Courier's file is locked and empty, that of Postfix has the pid, too. */
 static pid_t pid_of_file(const struct spool *spool)
 {
 	int fd = open_beneath(spool->root, spool->format->pid_file, O_RDONLY | O_NONBLOCK);
+	struct stat st;
 	char text[64]; /* Postfix pads it to 32 */
 	ssize_t n = fd >= 0 ? read(fd, text, sizeof text - 1) : -1;
+	pid_t holder = fd >= 0 && fstat(fd, &st) == 0 ? holder_of(st.st_ino) : 0;
 	long pid;
 
 	if (fd >= 0)
 		close(fd);
-	if (n <= 0)
-		return 0;
+	if (n <= 0 || holder > 1)
+		return holder;
 	text[n] = '\0';
 	pid = strtol(text, NULL, 10);
 	return pid > 1 && pid < 1 << 30 ? (pid_t)pid : 0;

@@ -151,6 +151,26 @@ subtest 'what cannot be read' => sub {
     is(exit_bits(spoolck('scan', '--mail-log', 'mail.log', $spool)), '16', 'a path that is not absolute');
 };
 
+subtest '--restart' => sub {
+    is(exit_bits(spoolck('scan', '--restart', $spool)), '16', 'moves nothing by itself');
+    my $id = killer(my $own = new_spool(), 'active', text());
+    healthy($own, 'deferred', text()) for 1 .. 9;
+    write_file("$own/pid/master.pid", "$$\n");
+    open my $lock, '+<', "$own/pid/master.pid" or die;
+    require Fcntl;
+    flock $lock, Fcntl::LOCK_EX() or die;
+    # This test runs in no unit that is Postfix'.
+    my $r = spoolck('scan', '-p', '--restart', '--store', new_store(), $own);
+    like($r->{out}, qr/^--restart: not done: (?:no systemd manages|the Postfix that uses this spool belongs to no unit|\S+, in which it runs, is no unit that is known for Postfix)/m,
+        'a server that is not run by a unit of its own is not stopped') or diag $r->{out};
+    is(exit_bits($r), '4', 'left in place');
+    ok(-e "$own/active/$id", 'really');
+    close $lock;
+    $r = spoolck('scan', '-p', '--restart', '--store', new_store(), $own);
+    is(exit_bits($r), '1', 'one that does not run need not be');
+    unlike($r->{out}, qr/--restart/, 'and nothing is said of it');
+};
+
 subtest 'monitoring' => sub {
     my $log = new_log(map { fatal('x file active/1234') } 1 .. 3);
     my $file = scratch() . '/spoolck.prom';

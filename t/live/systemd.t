@@ -207,4 +207,24 @@ subtest 'OpenSMTPD' => sub {
     $c->stop;
 };
 
+subtest 'Courier' => sub {
+    $c = Lab::Systemd->boot('courier', 'courier-mta');
+    is(active($_), 'active', $_) for 'courier.service', 'courier-msa.service';
+    $c->run('useradd -m carol; printf "Subject: x\n\nText.\n" | sendmail -f carol@mx17 nobody@nowhere.example');
+    my $msgs = $c->root . '/var/lib/courier/msgs';
+    my $control;
+    wait_for('the first try', 60, sub { ($control) = glob "$msgs/*/C*"; $control && (eval { slurp($control) } // '') =~ /^I0 R/m });
+    open my $out, '+<:raw', $control or die "$control: $!";
+    truncate $out, 0;
+    print {$out} "sx\0\0\n";
+    close $out or die;
+    my (undef, $report) = $c->run('spoolck scan courier');
+    like($report, qr/^  systemctl stop courier\.service\n  spoolck scan -p .*\n  systemctl start courier\.service .*courier-msa\.service/m,
+        'what to type: units that stop with it start with it') or diag $report;
+    (undef, $report) = $c->run('spoolck scan -p --restart courier');
+    like($report, qr/^  Moved to quarantine entry .*^courier\.service was stopped for this, and started again\.$/ms, 'moved') or diag $report;
+    is(active($_), 'active', "$_ runs again") for 'courier.service', 'courier-msa.service';
+    $c->stop;
+};
+
 done_testing();
