@@ -154,7 +154,10 @@ bool maillog_journal(gint64 since, gint64 until, maillog_line *line, void *arg)
 	g_autofree char *from = g_strdup_printf("--since=@%" G_GINT64_FORMAT, since);
 	g_autofree char *to = g_strdup_printf("--until=@%" G_GINT64_FORMAT, until);
 	const char *const argv[] = { "journalctl", "--quiet", "--no-pager", "--output=short-unix", "--reverse",
-				     "--lines=" JOURNAL_LINES, "--case-sensitive=yes", "--grep=" PATTERN, from, to, NULL };
+				     "--lines=" JOURNAL_LINES, "--case-sensitive=yes", "--grep=" PATTERN, from, to,
+				     /* by the journal's index: what is at least a warning, whosoever says it, and the kernel's */
+				     "PRIORITY=0", "PRIORITY=1", "PRIORITY=2", "PRIORITY=3", "PRIORITY=4", "+",
+				     "_TRANSPORT=kernel", NULL };
 	g_autofree char *text = ask_begin(argv);
 
 	if (text == NULL) /* nothing matches, or there is no journalctl */
