@@ -75,8 +75,8 @@ static pid_t spawn(const char *path, const char *const *argv, int out, int numbe
 	return pid;
 }
 
-/* Read until the end; bytes read, -1 = late, cancelled, or more than fit. */
-static ssize_t read_until(int fd, char *buf, size_t cap, gint64 deadline)
+/* Read until the end; bytes read, -1 = late, cancelled, or, unless that is wanted (`cut`), more than fit. */
+static ssize_t read_until(int fd, char *buf, size_t cap, bool cut, gint64 deadline)
 {
 	size_t done = 0;
 
@@ -97,7 +97,7 @@ static ssize_t read_until(int fd, char *buf, size_t cap, gint64 deadline)
 		else if (errno != EINTR)
 			return -1;
 	}
-	return -1;
+	return cut ? (ssize_t)done : -1;
 }
 
 /* Did it end by itself, and well, or at least in time when it `may_fail`? Whatever of it is left at the deadline
@@ -111,13 +111,13 @@ static bool ended_well(pid_t pid, bool late, bool may_fail, gint64 deadline)
 		g_usleep(2000);
 	}
 	if (!late)
-		return may_fail ? WIFEXITED(status) : status == 0;
+		return may_fail ? WIFEXITED(status) || WTERMSIG(status) == SIGPIPE : status == 0;
 	kill(-pid, SIGKILL);
 	waitpid(pid, &status, 0);
 	return false;
 }
 
-static char *ask(const char *const *argv, int number, bool may_fail)
+static char *ask(const char *const *argv, int number, bool may_fail, bool cut)
 {
 	gint64 deadline = g_get_monotonic_time() + ASK_MS * 1000;
 	g_autofree char *path = program(argv[0]);
@@ -133,11 +133,16 @@ static char *ask(const char *const *argv, int number, bool may_fail)
 	close(fds[1]);
 	text = g_malloc(ASK_BYTES);
 	if (pid > 0)
-		n = read_until(fds[0], text, ASK_BYTES - 1, deadline);
+		n = read_until(fds[0], text, ASK_BYTES - 1, cut, deadline);
+	if (cut) {
+		close(fds[0]); /* whatever it still has to say, nobody reads it */
+		fds[0] = -1;
+	}
 	good = pid > 0 && ended_well(pid, n < 0, may_fail, deadline);
 	if (g_get_monotonic_time() >= deadline)
 		late_command = argv[0];
-	close(fds[0]);
+	if (fds[0] >= 0)
+		close(fds[0]);
 	if (!good || n <= 0)
 		return NULL;
 	text[n] = '\0';
@@ -153,17 +158,34 @@ static char *first_line(char *text)
 
 char *ask_all(const char *const *argv)
 {
-	return ask(argv, 1, false);
+	return ask(argv, 1, false, false);
 }
 
 char *ask_command(const char *const *argv)
 {
-	return first_line(ask(argv, 1, false));
+	return first_line(ask(argv, 1, false, false));
 }
 
 char *ask_usage(const char *const *argv)
 {
-	return first_line(ask(argv, 2, true));
+	return first_line(ask(argv, 2, true, false));
+}
+
+char *ask_begin(const char *const *argv)
+{
+	return ask(argv, 1, true, true);
+}
+
+bool ask_done(const char *const *argv, unsigned seconds)
+{
+	gint64 deadline = g_get_monotonic_time() + (gint64)seconds * G_USEC_PER_SEC;
+	g_autofree char *path = program(argv[0]);
+	int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	pid_t pid = path != NULL && null >= 0 ? spawn(path, argv, null, 1) : -1;
+
+	if (null >= 0)
+		close(null);
+	return pid > 0 && ended_well(pid, false, false, deadline);
 }
 
 /* `of_root`: others may not write it. */

@@ -8,6 +8,7 @@
 #ifndef ASK_H
 #define ASK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* All that `argv` (NULL-terminated) prints, g_free; NULL when it is not installed, fails, is late, or
@@ -23,6 +24,11 @@ char *ask_usage(const char *const *argv);
 
 /* From the moment when *cancelled becomes nonzero (a signal handler's) nothing is waited for any more. */
 void ask_heed(const volatile int *cancelled);
+/* The first 64 KiB that it prints, whatever its exit status. */
+char *ask_begin(const char *const *argv);
+
+/* Run it and wait for its end, at most so many seconds: did it end well? What it prints is lost. */
+bool ask_done(const char *const *argv, unsigned seconds);
 
 /* The command that was late last, or NULL. */
 const char *ask_late(void);

@@ -9,6 +9,7 @@
 #include "output.h"
 #include "quarantine.h"
 #include "progress.h"
+#include "restart.h"
 #include "spools.h"
 #include "units.h"
 
@@ -19,7 +20,7 @@
 #include <unistd.h>
 
 static struct {
-	gboolean nagios;
+	gboolean nagios, restart;
 	char *version, *metrics, *state, *remind;
 } given;
 
@@ -30,6 +31,8 @@ static const GOptionEntry entries[] = {
 	  "Move only what stops or endangers the service", NULL },
 	{ "yes", 'y', G_OPTION_FLAG_NO_ARG, G_OPTION_ARG_CALLBACK, (gpointer)(guintptr)command_set,
 	  "Move every corrupt message", NULL },
+	{ "restart", 0, 0, G_OPTION_ARG_NONE, &given.restart,
+	  "With -p or -y: stop the server for moves that need that, and start it", NULL },
 	{ "server-version", 0, 0, G_OPTION_ARG_STRING, &given.version,
 	  "The server's version, for a spool that is not this host's", "X.Y.Z" },
 	{ "metrics", 0, 0, G_OPTION_ARG_FILENAME, &given.metrics,
@@ -175,6 +178,101 @@ static void not_purged(void *arg, const char *entry, const char *error)
 	o->totals->exit |= EXIT_FAILED;
 }
 
+/* --restart: would anything be moved if only the server stood still? The brake is asked, too. */
+static bool waits_for_stop(struct scan *scan)
+{
+	guint notes = scan->notes->len;
+	bool any = false;
+
+	if (!given.restart || scan->spool->running != SERVER_RUNNING || scan_cancelled)
+		return false;
+	scan->spool->running = SERVER_STOPPED;
+	decide(scan);
+	for (guint i = 0; i < scan->outcomes->len; i++) {
+		struct outcome *o = scan->outcomes->pdata[i];
+
+		any |= o->action == ACTION_PLANNED;
+		if (o->action == ACTION_PLANNED)
+			o->action = ACTION_NONE;
+	}
+	scan->spool->running = SERVER_RUNNING;
+	decide(scan);
+	g_ptr_array_set_size(scan->notes, (gint)notes); /* once is enough */
+	return any;
+}
+
+static void passing_again(void *arg, const struct scan *scan, const struct outcome *o)
+{
+	(void)arg, (void)scan, (void)o; /* was told the first time */
+}
+
+/* What has left the spool already is told with the rest. */
+static void keep_moved(struct scan *from, struct scan *to)
+{
+	for (guint i = from->outcomes->len; i > 0; i--) {
+		struct outcome *o = from->outcomes->pdata[i - 1];
+
+		if (o->action != ACTION_MOVED)
+			continue;
+		g_ptr_array_add(to->outcomes, g_ptr_array_steal_index(from->outcomes, i - 1));
+		to->tally.messages++;
+		to->tally.moved++;
+		to->tally.verdicts[o->verdict]++;
+		to->tally.bytes += o->facts.size;
+	}
+}
+
+/* What was found while the server ran may have moved on when it stands still: all is looked at anew, in the order and within the
+ * time of a hook. */
+static struct scan *scan_stopped(struct scan *scan, const struct scan_options *opt, const struct output *out)
+{
+	static struct scan_options stopped; /* outlives the scan */
+	g_autofree char *error = NULL, *unit = NULL;
+	struct spool *spool = scan->spool;
+	struct restart *r = restart_stop(spool, opt->store, &error);
+	struct scan *again;
+	gint64 now = g_get_monotonic_time(), work = RESTART_WORK_SECONDS * G_USEC_PER_SEC;
+
+	if (r == NULL) {
+		spool->running = spool_running(spool);
+		g_ptr_array_add(scan->notes, g_strdup_printf("--restart: not done: %s.", error));
+		return scan;
+	}
+	unit = g_strdup(restart_unit(r));
+	spool->running = SERVER_STOPPED;
+	stopped = *opt;
+	stopped.staged = true;
+	stopped.deadline = now + work / 4 * 3;
+	stopped.act_until = now + work;
+	again = scan_run(spool, &stopped, passing_again, NULL);
+	keep_moved(scan, again);
+	scan_free(scan);
+	scan = again;
+	error = restart_start(r);
+	spool->running = spool_running(spool);
+	if (error != NULL) {
+		scan->failed = true;
+		out->error(spool->path, error);
+	} else {
+		g_ptr_array_add(scan->notes, g_strdup_printf("%s was stopped for this, and started again.", unit));
+	}
+	return scan;
+}
+
+/* Daemons that died. A hook has no time for that. */
+static void look_at_logs(struct incidents *in, const struct settings *settings, const struct scan_options *opt,
+			 const struct output *out, struct totals *totals)
+{
+	static const struct log_memory memory = { output_state_recall, output_state_remember };
+	struct opening told = { out, totals };
+
+	if (opt->staged || scan_cancelled)
+		return;
+	incidents_look(in, settings->mail_log, given.state != NULL ? &memory : NULL, not_opened, &told);
+	for (guint i = 0; i < in->all->len; i++)
+		out->incident(in->all->pdata[i]);
+}
+
 /* After an acting run: what the configuration lets go. */
 static void retain(const struct settings *settings, const struct scan_options *opt,
 		   const struct output *out, struct totals *totals)
@@ -197,6 +295,7 @@ int command_scan_spools(char **names, struct scan_options opt, const struct comm
 	const struct output *out = given.nagios ? &output_nagios : given.state != NULL ? &output_state :
 				   common->json ? &output_json : &output_text;
 	struct metrics *metrics = metrics_new();
+	struct incidents *incidents = incidents_new();
 	struct totals totals = { .exit = state_begin(opt.fail_on_suspect) };
 	gint64 start = g_get_monotonic_time();
 	GPtrArray *spools;
@@ -213,11 +312,16 @@ int command_scan_spools(char **names, struct scan_options opt, const struct comm
 	for (guint i = 0; i < spools->len && !scan_cancelled; i++) {
 		struct scan *scan = scan_run(spools->pdata[i], &opt, out->passing, NULL);
 
+		if (waits_for_stop(scan))
+			scan = scan_stopped(scan, &opt, out);
 		out->scan(scan);
 		metrics_add(metrics, scan);
+		incidents_scan(incidents, scan);
 		add_up(&totals, scan);
 		scan_free(scan);
 	}
+	look_at_logs(incidents, common->settings, &opt, out, &totals);
+	metrics_incidents(metrics, incidents);
 	retain(common->settings, &opt, out, &totals);
 	totals.spools = spools->len;
 	totals.seconds = (double)(g_get_monotonic_time() - start) / G_USEC_PER_SEC;
@@ -229,17 +333,22 @@ int command_scan_spools(char **names, struct scan_options opt, const struct comm
 		out->summary(&totals);
 	write_metrics(metrics, &totals);
 	metrics_free(metrics);
+	incidents_free(incidents);
 	g_ptr_array_free(spools, TRUE);
 	return given.nagios ? nagios_status(totals.exit, &totals) : totals.exit;
 }
 
 int command_scan(char **argv)
 {
+	struct scan_options opt;
 	struct common common;
 	g_auto(GStrv) names = command_options(argv, "[SPOOL...] - examine mail spools",
 					      settings_options(TRUE, command_set, entries), &common);
 
 	if (given.nagios + common.json + (given.state != NULL) > 1)
 		exit(command_usage("--nagios, --state and --format json exclude each other"));
-	return command_scan_spools(names, command_scan_options(&common), &common);
+	opt = command_scan_options(&common);
+	if (given.restart && opt.policy == MOVE_NOTHING)
+		exit(command_usage("--restart: with -p or -y; -n moves nothing"));
+	return command_scan_spools(names, opt, &common);
 }

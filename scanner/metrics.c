@@ -24,6 +24,7 @@ struct spool_figures {
 
 struct metrics {
 	GArray *spools; /* struct spool_figures */
+	const struct incidents *incidents;
 };
 
 static void figures_clear(gpointer figures)
@@ -82,6 +83,11 @@ void metrics_add(struct metrics *m, const struct scan *scan)
 	g_array_append_val(m->spools, figures);
 }
 
+void metrics_incidents(struct metrics *m, const struct incidents *incidents)
+{
+	m->incidents = incidents;
+}
+
 /* --- The file ------------------------------------------------------------------------ */
 
 static void family(GString *out, const char *name, const char *help)
@@ -136,6 +142,10 @@ static void put_scan(GString *out, const struct metrics *m)
 {
 	char seconds[G_ASCII_DTOSTR_BUF_SIZE];
 
+	family(out, "daemon_deaths", "Daemons that died, in the part of the mail log that the last scan read.");
+	for (unsigned i = 0; formats[i] != NULL; i++)
+		g_string_append_printf(out, "spoolck_daemon_deaths{format=\"%s\"} %" G_GUINT64_FORMAT "\n", formats[i]->name,
+				       m->incidents != NULL ? incidents_deaths(m->incidents, formats[i]) : 0);
 	family(out, "spool_bytes", "Size of all messages that the last scan saw.");
 	for (guint i = 0; i < m->spools->len; i++)
 		sample(out, "spool_bytes", figures_at(m, i), NULL, NULL,

@@ -19,6 +19,9 @@ void metrics_free(struct metrics *m);
 /* Take the figures of one scan. */
 void metrics_add(struct metrics *m, const struct scan *scan);
 
+/* Take the deaths of daemons; they have to live until the file is written. */
+void metrics_incidents(struct metrics *m, const struct incidents *incidents);
+
 /* Write the file anew: a temporary file beside it, then a rename; mode 0644. False with a sentence
  * in *error_r (g_free) when that fails; what was there is then left as it was. */
 bool metrics_write(const struct metrics *m, const struct totals *totals, const char *path,

@@ -8,6 +8,7 @@
 #ifndef OUTPUT_H
 #define OUTPUT_H
 
+#include "incident.h"
 #include "scan.h"
 
 #include <jansson.h>
@@ -30,6 +31,8 @@ struct output {
 	 * ones always). */
 	scan_passing *passing;
 	void (*scan)(const struct scan *scan);
+	/* A daemon that died; after all scans. */
+	void (*incident)(const struct incident *i);
 	void (*summary)(const struct totals *totals);
 	/* See scan_options.urgent. NULL: all is told at the end. */
 	void (*urgent)(const struct scan *scan, struct outcome *o);
@@ -41,6 +44,10 @@ extern const struct output output_text, output_json, output_nagios, output_state
  * `suspect`: suspect messages and foreign files, too. False with *error_r (g_free) when there is a file that cannot be
  * used: all counts as new then, and the file is left as it is. */
 bool output_state_begin(const char *path, gint64 remind, bool suspect, char **error_r);
+
+/* What an earlier run remembered under this key (see struct log_memory); NULL = nothing. */
+const char *output_state_recall(const char *key);
+void output_state_remember(const char *key, const char *value);
 
 /* Write the file (temp + rename), if it could be used. False with *error_r. */
 bool output_state_end(char **error_r);

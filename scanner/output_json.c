@@ -208,6 +208,18 @@ static json_t *ages(const guint64 *counts)
 	return array;
 }
 
+static void incident(const struct incident *i)
+{
+	line(json_pack("{s:s,s:s,s:o,s:i,s:b,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o}", "event", "incident", "format", i->format->name,
+		       "daemon", json_cstring(i->daemon), "deaths", (int)i->deaths, "crashed", i->crashed, "signal",
+		       i->signal != 0 ? json_u64(i->signal) : json_null(), "last",
+		       i->last != 0 ? json_time(i->last) : json_null(), "said", json_cstring(i->said), "source",
+		       json_cstring(i->source), "id", json_cstring(i->id), "named_by",
+		       i->id == NULL ? json_null() : json_string(i->by_log ? "log" : "scan"), "spool",
+		       json_cstring(i->spool), "name", json_cstring(i->finding), "queued",
+		       i->id == NULL ? json_null() : json_boolean(!i->gone)));
+}
+
 static void summary(const struct totals *t)
 {
 	json_t *j = json_object();
@@ -227,4 +239,4 @@ static void summary(const struct totals *t)
 	fflush(stdout);
 }
 
-const struct output output_json = { start, error, passing, scan_done, summary, urgent };
+const struct output output_json = { start, error, passing, scan_done, incident, summary, urgent };

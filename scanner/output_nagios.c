@@ -19,6 +19,7 @@ enum { NAGIOS_OK, NAGIOS_WARNING, NAGIOS_CRITICAL, NAGIOS_UNKNOWN };
 
 static GString *trouble; /* the first thing that could not be looked at */
 static GString *worst;	 /* the damaged message that is named */
+static GString *died;	 /* the daemon that is named */
 static enum impact worst_impact;
 static guint64 stopping; /* messages left that stop the server */
 
@@ -83,6 +84,19 @@ static void scan_done(const struct scan *scan)
 	}
 }
 
+static void incident(const struct incident *i)
+{
+	if (!incident_repeats(i) || died != NULL)
+		return;
+	died = g_string_new(NULL);
+	append(died, i->daemon);
+	g_string_append_printf(died, " of %s died %u time%s", i->format->server, i->deaths, i->deaths == 1 ? "" : "s");
+	if (i->id != NULL) {
+		g_string_append(died, " at ");
+		append(died, i->id);
+	}
+}
+
 static void summary(const struct totals *t)
 {
 	static const char *const words[] = {"OK", "WARNING", "CRITICAL", "UNKNOWN"};
@@ -96,6 +110,8 @@ static void summary(const struct totals *t)
 		printf("; %" G_GUINT64_FORMAT " stopping the server", stopping);
 	if (worst != NULL)
 		printf("; worst: %s", worst->str);
+	if (died != NULL)
+		printf("; %s", died->str);
 	if (trouble != NULL)
 		printf("; %s", trouble->str);
 	printf(" | messages=%" G_GUINT64_FORMAT ";;;0 corrupt=%" G_GUINT64_FORMAT ";;0;0 "
@@ -107,4 +123,4 @@ static void summary(const struct totals *t)
 	fflush(stdout);
 }
 
-const struct output output_nagios = { start, error, passing, scan_done, summary, NULL };
+const struct output output_nagios = { start, error, passing, scan_done, incident, summary, NULL };

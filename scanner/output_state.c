@@ -20,6 +20,9 @@
 #include <time.h>
 
 #define HEAD "spoolck-state 1\n"
+#define NOTE "note"
+#define INCIDENT "!"         /* in the place of a spool */
+#define INCIDENT_KEPT (24 * 60 * 60) /* seconds: what crashes once an hour is not new each time */
 #define STATE_MAX (64 << 20) /* bytes of a file that we believe to be ours */
 #define LINES_MAX 20         /* told one by one; more would be no mail that anybody reads */
 
@@ -35,6 +38,7 @@ static struct {
 	gint64 now, remind;      /* remind 0 = never */
 	bool suspect;
 	GHashTable *entries;     /* key (escaped) -> struct entry */
+	GHashTable *notes;       /* key -> value of output_state_remember() */
 	GHashTable *complete;    /* spools (escaped) that this run has seen all of */
 	GString *lines;
 	unsigned count;
@@ -55,6 +59,10 @@ static bool load_line(char *line)
 	g_auto(GStrv) words = g_strsplit(line, "\t", 5);
 	struct entry *e;
 
+	if (g_strv_length(words) == 3 && strcmp(words[0], NOTE) == 0) {
+		g_hash_table_replace(s.notes, g_strdup(words[1]), g_strdup(words[2]));
+		return true;
+	}
 	if (g_strv_length(words) != 5 || *words[4] == '\0')
 		return false;
 	e = g_new0(struct entry, 1);
@@ -106,12 +114,36 @@ bool output_state_begin(const char *path, gint64 remind, bool suspect, char **er
 	s.suspect = suspect;
 	s.entries = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, entry_free);
 	s.complete = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	s.notes = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
 	s.lines = g_string_new(NULL);
 	if (load(error_r))
 		return true;
 	g_hash_table_remove_all(s.entries);
+	g_hash_table_remove_all(s.notes);
 	g_clear_pointer(&s.path, g_free); /* whatever it is, it is not overwritten */
 	return false;
+}
+
+const char *output_state_recall(const char *key)
+{
+	g_autofree char *safe = escape_json(key, strlen(key));
+
+	return g_hash_table_lookup(s.notes, safe);
+}
+
+void output_state_remember(const char *key, const char *value)
+{
+	g_hash_table_replace(s.notes, escape_json(key, strlen(key)), escape_json(value, strlen(value)));
+}
+
+/* Is it still worth knowing after this run? */
+static bool keeps(const struct entry *e)
+{
+	if (e->seen)
+		return true;
+	if (strcmp(e->spool, INCIDENT) == 0)
+		return s.now - e->first < INCIDENT_KEPT;
+	return strcmp(e->spool, "-") != 0 && !g_hash_table_contains(s.complete, e->spool);
 }
 
 bool output_state_end(char **error_r)
@@ -130,10 +162,13 @@ bool output_state_end(char **error_r)
 	while (g_hash_table_iter_next(&iter, &key, &value)) {
 		const struct entry *e = value;
 
-		if (e->seen || (strcmp(e->spool, "-") != 0 && !g_hash_table_contains(s.complete, e->spool)))
+		if (keeps(e))
 			g_string_append_printf(text, "%" PRId64 "\t%" PRId64 "\t%u\t%s\t%s\n", (int64_t)e->first,
 					       (int64_t)e->told, e->runs, e->spool, (char *)key);
 	}
+	g_hash_table_iter_init(&iter, s.notes);
+	while (g_hash_table_iter_next(&iter, &key, &value))
+		g_string_append_printf(text, NOTE "\t%s\t%s\n", (char *)key, (char *)value);
 	good = g_file_set_contents_full(s.path, text->str, (gssize)text->len,
 					G_FILE_SET_CONTENTS_CONSISTENT, 0600, &error);
 	if (!good) {
@@ -274,6 +309,22 @@ static void scan_done(const struct scan *scan)
 	}
 }
 
+/* A daemon that gave up once is told when it does so again; `first` of these is when it was seen last. */
+static void incident(const struct incident *i)
+{
+	g_autofree char *key = g_strjoin("\n", "incident", i->format->name, i->daemon, i->id, NULL);
+	const char *what = news(INCIDENT, key, incident_repeats(i) ? 0 : 1);
+	g_autofree char *safe = escape_json(key, strlen(key));
+	struct entry *e = g_hash_table_lookup(s.entries, safe);
+
+	e->first = s.now;
+	if (what != NULL)
+		tell("spoolck %s: %s daemon-dies %s:%s %s died %u time%s%s%s%s; run: spoolck scan %s", g_get_host_name(),
+		     what, i->format->name, i->id != NULL ? i->id : "", i->daemon, i->deaths, i->deaths == 1 ? "" : "s",
+		     i->id == NULL ? "" : i->by_log ? " at it" : ", perhaps of it", i->finding != NULL ? ", " : *i->said != '\0' ? ": " : "",
+		     i->finding != NULL ? i->finding : i->said, i->spool != NULL ? i->spool : i->format->name);
+}
+
 static void summary(const struct totals *totals)
 {
 	(void)totals;
@@ -283,4 +334,4 @@ static void summary(const struct totals *totals)
 	fflush(stdout);
 }
 
-const struct output output_state = { start, error, passing, scan_done, summary, NULL };
+const struct output output_state = { start, error, passing, scan_done, incident, summary, NULL };

@@ -86,6 +86,12 @@ static gboolean is_stream(const char *text)
 	return *text != '\0' && strlen(text) < REACH_NAME && strpbrk(text, "/:") == NULL;
 }
 
+static gboolean is_log(const char *text)
+{
+	return is_absolute(text) || strcmp(text, "auto") == 0 || strcmp(text, "none") == 0 ||
+	       strcmp(text, "journal") == 0;
+}
+
 /* --- The table -------------------------------------------------------------------- */
 
 static const char *const yes_no[] = { "no", "yes", "false", "true", NULL };
@@ -118,6 +124,9 @@ static const struct setting rows[] = {
 	{ "scan", "exclude", KIND_LIST, OPTION_OF_SCAN, AT(exclude), .valid = is_below,
 	  .expects = "paths below a spool's directory, with ';' between them, such as hold;deferred/A",
 	  .arg = "PATH[;PATH...]", .help = "Do not look at these paths of a spool" },
+	{ "scan", "mail-log", KIND_LIST, OPTION_OF_SCAN, AT(mail_log), .fallback = "auto", .valid = is_log,
+	  .expects = "auto, none, journal, or absolute paths of logs, with ';' between them",
+	  .arg = "auto|none|journal|FILE", .help = "Where daemons that died are looked for" },
 	{ "scan", "discover", KIND_BOOL, FILE_ONLY, AT(discover), .fallback = "yes", .words = yes_no,
 	  .expects = "yes or no" },
 	{ "scan", "jobs", KIND_NUMBER, OPTION_OF_ALL, AT(jobs), .fallback = "auto",

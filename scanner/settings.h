@@ -37,6 +37,7 @@ struct settings {
 	char **exclude;         /* paths below a spool's root, of every spool */
 	char **streams;         /* names of streams that hold properties */
 	gint64 offline;         /* servers that nobody sees from here are stopped */
+	char **mail_log;        /* auto, none, journal, paths of logs */
 	gboolean exclude_given; /* on the command line: those of the file do not count */
 	/* [quarantine] */
 	char *store;

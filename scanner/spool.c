@@ -106,7 +106,7 @@ static int lock_held(ino_t ino)
  * bounded all the same. */
 static pid_t pid_in(int fd)
 {
-	char text[32];
+	char text[64]; /* Postfix pads it to 32 */
 	ssize_t n = read(fd, text, sizeof text - 1);
 	long pid;
 

@@ -9,6 +9,7 @@ use lib "$FindBin::Bin/lib";
 
 use File::Basename qw(dirname);
 use JSON::PP ();
+use POSIX ();
 use Spoolck;
 use Test::More;
 
@@ -57,6 +58,9 @@ subtest 'JSON by the schema' => sub {
         return @lines;
     };
     $by_schema->('scan', 'scan', '--all', $spool);
+    write_file(my $log = scratch() . '/mail.log', POSIX::strftime('%b %e %H:%M:%S', localtime)
+            . " h postfix/master[9]: warning: process /x/qmgr pid 5 killed by signal 11\n");
+    $by_schema->('incident', 'scan', '--mail-log', $log, $spool);
     $by_schema->('error', 'scan', '/nonexistent');
     $by_schema->('note', 'scan', '--unattended', '-p', '--server-version', '3.99.0', $spool);
     my ($moved) = grep { $_->{entry} } $by_schema->('move', 'scan', '-y', '--max-move', 'none', $spool);

@@ -12,7 +12,7 @@ seconds=${1:-60}
 src=$(cd "$(dirname "$0")/../.." && pwd)
 out=${FUZZ_DIR:-$src/build-fuzz}
 live=${SPOOLCK_FUZZ_CORPUS:-/var/tmp/spoolck-live/postfix-corpus}
-targets=${*:-cursor wire decode postfix exim sendmail opensmtpd qmail courier iis}
+targets=${*:-cursor wire decode daemonlog postfix exim sendmail opensmtpd qmail courier iis}
 
 for CC in ${CLANG:-} clang clang-19 clang-16 clang-14; do
 	command -v "$CC" >/dev/null && break
@@ -143,6 +143,16 @@ seed_iis() {
 		}'
 }
 
+# The lines of the unit test; those that stand in two pieces are joined.
+seed_daemonlog() {
+	perl -0ne '
+		s/"\n\s*"//g;
+		while (/"((?:Nov|2026|1795)[^"]{20,})"/g) {
+			open my $out, ">:raw", sprintf "%s/seed-%05d", $ENV{SEEDS}, ++$n or die;
+			print $out $1;
+		}' "$src/t/unit/test-daemonlog.c"
+}
+
 # One target; what came of it is a line in $out/verdict-TARGET.
 fuzz() {
 	corpus=$out/corpus-$1 log=$out/log-$1
@@ -150,6 +160,7 @@ fuzz() {
 	case $1 in
 	postfix) SEEDS="$out/seeds-$1" seed_postfix ;;
 	decode) SEEDS="$out/seeds-$1" seed_decode ;;
+	daemonlog) SEEDS="$out/seeds-$1" seed_daemonlog ;;
 	opensmtpd) SEEDS="$out/seeds-$1" seed_opensmtpd ;;
 	exim) SEEDS="$out/seeds-$1" seed_exim ;;
 	sendmail) SEEDS="$out/seeds-$1" seed_sendmail ;;
