@@ -277,6 +277,8 @@ static void on_result(void *arg, const struct lane_job *job,
 	case LANE_REPORT:
 		if (wire_get_report(answer, res->answer_len, &x->report)) {
 			severity_apply(x->severities, &x->report);
+			if (x->scan.spool->doubt != NULL)
+				severity_doubt(&x->report);
 			return;
 		}
 		break;

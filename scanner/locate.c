@@ -6,6 +6,7 @@
 #include "beneath.h"
 #include "names.h"
 #include "partpath.h"
+#include "reach_volume.h"
 #include "scan.h"
 #include "walk.h"
 
@@ -16,11 +17,13 @@
 
 bool stat_beneath(const struct spool *spool, const char *path, struct stat *st)
 {
-	int fd = open_beneath(spool->root, path, O_PATH);
+	int fd = spool_on_volume(spool) ? -1 : open_beneath(spool->root, path, O_PATH);
 	bool ok = fd >= 0 && fstat(fd, st) == 0;
 
 	if (fd >= 0)
 		close(fd);
+	if (spool_on_volume(spool))
+		return reach_volume_stat(&spool->reach, path, st) == 0;
 	return ok;
 }
 
@@ -110,6 +113,6 @@ struct outcome *spool_locate(const struct spool *spool, const char *id)
 	o->id = changes ? g_strndup(name.id, name.id_len) : g_strdup(id);
 	o->facts = (struct file_facts){ st.st_dev, st.st_ino, (uint64_t)st.st_size, st.st_mtim,
 					st.st_ctim, st.st_mode, st.st_uid, st.st_gid,
-					(uint32_t)st.st_nlink };
+					(uint32_t)st.st_nlink, 0 };
 	return o;
 }

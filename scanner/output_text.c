@@ -298,6 +298,48 @@ static void put_noted(const struct scan *scan)
 	}
 }
 
+#define MOVES_SHOWN 20
+
+/* A path of the volume, as Windows writes it (g_free). NULL: not to be typed, because cmd.exe expands %NAME%
+ * even between quotes, or what is printed is not what is there. */
+static char *windows_path(const struct spool *spool, const char *path)
+{
+	g_autofree char *whole = g_strconcat(spool->reach.below, "/", path, NULL);
+	g_autofree char *safe = escape_eyes(whole, strlen(whole));
+
+	if (strcmp(whole, safe) != 0 || strpbrk(whole, "\\\"%!^&|<>*?") != NULL)
+		return NULL;
+	return g_strdelimit(g_steal_pointer(&safe), "/", '\\');
+}
+
+/* On a volume that is not mounted nothing is moved: what is typed on the Windows host. */
+static void put_todo_windows(const struct scan *scan)
+{
+	unsigned shown = 0, more = 0;
+
+	for (guint i = 0; i < scan->outcomes->len; i++) {
+		const struct outcome *o = scan->outcomes->pdata[i];
+
+		g_autofree char *path = NULL;
+
+		if (o->id == NULL || o->accepted || o->verdict != VERDICT_CORRUPT)
+			continue;
+		path = windows_path(scan->spool, o->path);
+		if (shown == MOVES_SHOWN || path == NULL) {
+			more++;
+			continue;
+		}
+		if (shown++ == 0)
+			printf("\n%sDO THIS%s on the Windows host, where X: is this volume\n"
+			       "  net stop SMTPSVC\n  mkdir \"X:\\spoolck\"\n", on(BOLD), on(PLAIN));
+		printf("  move \"X:\\%s\" \"X:\\spoolck\\\"\n", path);
+	}
+	if (shown > 0)
+		printf("%s  net start SMTPSVC\n", more > 0 ? "  ... and what else is named above\n" : "");
+	if (shown > 0)
+		printf("A move on the same volume keeps the named streams; a copy to another one may not.\n");
+}
+
 /* What the operator types next, for what is left in the spool. */
 static void put_todo(const struct scan *scan)
 {
@@ -320,7 +362,7 @@ static void put_todo(const struct scan *scan)
 		stop |= f->places[o->place].lock == MOVE_STOPPED &&
 			scan->spool->running != SERVER_STOPPED;
 	}
-	if (left) {
+	if (left && !spool_on_volume(scan->spool)) {
 		printf("\n%sDO THIS%s%s\n", on(BOLD), on(PLAIN),
 		       stop ? " (some places may be touched only while the server is stopped)" : "");
 		if (stop)
@@ -329,6 +371,8 @@ static void put_todo(const struct scan *scan)
 		if (stop)
 			printf("  %s\n", f->start_command);
 	}
+	if (spool_on_volume(scan->spool))
+		put_todo_windows(scan);
 	if (moved != NULL) {
 		printf("\nUndo: spoolck quarantine restore %s",
 		       moved->impact == IMPACT_SERVER_STOPS ? "--force " : "");

@@ -345,6 +345,9 @@ struct scan *scan_run(struct spool *spool, const struct scan_options *options,
 			       .outcomes = g_ptr_array_new_with_free_func(
 				       (GDestroyNotify)outcome_free),
 			       .notes = g_ptr_array_new_with_free_func(g_free) };
+	if (spool->doubt != NULL)
+		g_ptr_array_add(scan->notes, g_strdup_printf(
+			"Nothing found here is more than suspect: %s.", spool->doubt));
 	news_tell(scan, true);
 	act_recover(scan);
 	w->scan = scan;

@@ -19,6 +19,8 @@ static void about_spool(struct work *w, unsigned place, const char *path, struct
 	struct outcome *o = g_new0(struct outcome, 1);
 
 	severity_apply(w->scan->options->severities, r);
+	if (w->scan->spool->doubt != NULL)
+		severity_doubt(r);
 	o->place = place;
 	o->path = g_strdup(path);
 	o->verdict = work_verdict(r);

@@ -1,0 +1,519 @@
+/*
+ * spool_volume.c - which folders of which volumes of a disk are spools
+ *
+ * A word on the command line is cut into image, offset and folder; what is not said is looked for. The image is
+ * opened for reading only and nothing here ever writes. A volume that somebody has mounted to write is refused:
+ * what is read beside a mount is half old and half new, and looks like damage.
+ */
+#include "config.h"
+
+#include "spool_volume.h"
+
+#include "reach_volume.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <linux/fs.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#define SEARCH_DEPTH 6     /* Program Files/Microsoft/Exchange Server/V15/TransportRoles */
+#define SEARCH_DIRS 20000
+#define NAMES_MAX 4096
+
+static int zygote = -1;
+
+void spool_volume_zygote(int z)
+{
+	zygote = z;
+}
+
+/* --- Words ------------------------------------------------------------------------- */
+
+struct word {
+	char *image;      /* absolute */
+	char *below;      /* folder on the volume, "" = none was named */
+	bool given;       /* the offset was */
+	uint64_t off;
+};
+
+static void word_clear(struct word *w)
+{
+	g_free(w->image);
+	g_free(w->below);
+}
+
+static bool is_image(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 && (S_ISREG(st.st_mode) || S_ISBLK(st.st_mode));
+}
+
+/* The image that `path` is, maybe with an offset behind it. */
+static bool image_of(const char *path, struct word *w)
+{
+	const char *at = strrchr(path, '@');
+	char *end;
+
+	if (is_image(path)) {
+		w->image = g_strdup(path);
+		return true;
+	}
+	if (at == NULL || !g_ascii_isdigit(at[1]))
+		return false;
+	w->image = g_strndup(path, (gsize)(at - path));
+	errno = 0;
+	w->off = strtoull(at + 1, &end, 10);
+	w->given = true;
+	if (errno == 0 && *end == '\0' && w->off <= INT64_MAX && is_image(w->image))
+		return true;
+	g_clear_pointer(&w->image, g_free);
+	return false;
+}
+
+/* The shortest beginning of the path that is no directory decides. */
+static bool word_parse(const char *path, struct word *w)
+{
+	g_autofree char *cwd = g_get_current_dir();
+	g_autofree char *whole = g_canonicalize_filename(path, cwd);
+
+	*w = (struct word){ 0 };
+	for (char *slash = strchr(whole + 1, '/');; slash = strchr(slash + 1, '/')) {
+		g_autofree char *head = slash != NULL ? g_strndup(whole, (gsize)(slash - whole)) :
+						       g_strdup(whole);
+
+		if (image_of(head, w)) {
+			w->below = g_strdup(slash != NULL ? slash + 1 : "");
+			return true;
+		}
+		if (slash == NULL || !g_file_test(head, G_FILE_TEST_IS_DIR))
+			return false;
+	}
+}
+
+bool spool_volume_is(const char *path)
+{
+	struct word w;
+	bool yes = word_parse(path, &w);
+
+	word_clear(&w);
+	return yes;
+}
+
+/* --- Is it mounted? ------------------------------------------------------------------ */
+
+/* The block devices that a disk and its partitions are have directories one inside the other. */
+static bool same_disk(dev_t a, dev_t b)
+{
+	char *dir[2];
+	bool same = false;
+
+	for (unsigned i = 0; i < 2; i++) {
+		dev_t dev = i == 0 ? a : b;
+		g_autofree char *link = g_strdup_printf("/sys/dev/block/%u:%u", major(dev), minor(dev));
+
+		dir[i] = realpath(link, NULL);
+	}
+	if (dir[0] != NULL && dir[1] != NULL) {
+		size_t x = strlen(dir[0]), y = strlen(dir[1]);
+
+		same = strncmp(dir[0], dir[1], MIN(x, y)) == 0 && (x == y || dir[x > y][MIN(x, y)] == '/' ||
+								   dir[x < y][MIN(x, y)] == '/');
+	}
+	free(dir[0]);
+	free(dir[1]);
+	return same;
+}
+
+/* The file behind a loop device, or behind that of which it is a partition. */
+static bool backed_by(dev_t loop, const struct stat *image)
+{
+	static const char *const where[] = { "loop", "../loop" };
+
+	for (unsigned i = 0; i < 2; i++) {
+		g_autofree char *path = g_strdup_printf("/sys/dev/block/%u:%u/%s/backing_file", major(loop),
+							minor(loop), where[i]);
+		g_autofree char *file = NULL;
+		struct stat st;
+
+		if (g_file_get_contents(path, &file, NULL, NULL) && stat(g_strchomp(file), &st) == 0)
+			return st.st_dev == image->st_dev && st.st_ino == image->st_ino;
+	}
+	return false;
+}
+
+static bool is_source(const char *source, const struct stat *image)
+{
+	struct stat st;
+
+	if (source[0] != '/' || stat(source, &st) < 0)
+		return false;
+	if (S_ISREG(st.st_mode))
+		return S_ISREG(image->st_mode) && st.st_dev == image->st_dev && st.st_ino == image->st_ino;
+	if (!S_ISBLK(st.st_mode))
+		return false;
+	return S_ISBLK(image->st_mode) ? same_disk(st.st_rdev, image->st_rdev) :
+					 backed_by(st.st_rdev, image);
+}
+
+/* Where the image, or a volume on it, is mounted to write (g_free); NULL = nowhere that is to be seen. */
+static char *mounted_at(const struct stat *image)
+{
+	g_autofree char *info = NULL;
+	g_auto(GStrv) lines = NULL;
+
+	if (!g_file_get_contents("/proc/self/mountinfo", &info, NULL, NULL))
+		return NULL;
+	lines = g_strsplit(info, "\n", -1);
+	for (char **line = lines; *line != NULL; line++) {
+		char *dash = strstr(*line, " - ");
+		g_auto(GStrv) left = g_strsplit(*line, " ", 6);
+		g_auto(GStrv) right = g_strsplit(dash != NULL ? dash + 3 : "", " ", 3);
+
+		if (g_strv_length(left) < 6 || g_strv_length(right) < 3)
+			continue;
+		g_autofree char *source = g_strcompress(right[1]);
+
+		if (g_str_has_prefix(right[2], "rw") && is_source(source, image))
+			return g_strcompress(left[4]);
+	}
+	return NULL;
+}
+
+/* --- Opening ---------------------------------------------------------------------------- */
+
+struct disk {
+	int fd;
+	struct volume *volume;
+	struct volume_table table;
+};
+
+static int image_size(int fd, const struct stat *st, uint64_t *size_r)
+{
+	*size_r = (uint64_t)st->st_size;
+	if (S_ISBLK(st->st_mode) && ioctl(fd, BLKGETSIZE64, size_r) < 0)
+		return -errno;
+	return *size_r > INT64_MAX ? -EFBIG : 0;
+}
+
+static char *open_error(const struct word *w, struct disk *d)
+{
+	g_autofree char *where = NULL;
+	struct stat st;
+	uint64_t size;
+	int ret;
+
+	d->fd = open(w->image, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	if (d->fd < 0 || fstat(d->fd, &st) < 0)
+		return g_strdup_printf("cannot open: %s", g_strerror(errno));
+	where = mounted_at(&st);
+	if (where != NULL)
+		return g_strdup_printf("is mounted at %s for writing, and what is read beside a mount looks like damage; "
+				       "scan the folder there, or unmount it", where);
+	ret = image_size(d->fd, &st, &size);
+	if (ret == 0 && zygote < 0)
+		ret = -EOPNOTSUPP; /* a command that looks at no mail */
+	if (ret == 0) {
+		d->volume = volume_new(zygote, d->fd, size);
+		ret = volume_table(d->volume, &d->table);
+	}
+	if (ret < 0)
+		return g_strdup_printf("cannot read the disk: %s", g_strerror(-ret));
+	if (w->given) { /* whatever the table says */
+		d->table.container = CONTAINER_NONE;
+		d->table.count = 0;
+		if (w->off >= size)
+			return g_strdup_printf("the offset lies behind the end, at %" PRIu64, size);
+		d->table.volumes[d->table.count++] = (struct volume_partition){ 0, w->off, size - w->off, false };
+	}
+	return NULL;
+}
+
+static void disk_close(struct disk *d)
+{
+	volume_free(d->volume);
+	if (d->fd >= 0)
+		close(d->fd);
+}
+
+static char *container_error(const struct word *w, enum volume_container c)
+{
+	g_auto(GStrv) parts = g_strsplit(volume_container_help(c), "FILE", -1);
+	g_autofree char *base = g_path_get_basename(w->image);
+	g_autofree char *help = g_strjoinv(base, parts);
+
+	return g_strdup_printf("is a %s, which is not read; make a plain image of it first: %s",
+			       volume_container_name(c), help);
+}
+
+/* Why none of the disk's volumes can be opened, or which one is meant (*which). */
+static char *choose(const struct word *w, const struct disk *d, unsigned *which)
+{
+	g_autoptr(GString) several = g_string_new(NULL);
+	unsigned ntfs = 0;
+
+	if (d->table.container != CONTAINER_NONE)
+		return container_error(w, d->table.container);
+	for (unsigned i = 0; i < d->table.count; i++) {
+		if (d->table.volumes[i].bitlocker)
+			continue;
+		*which = i;
+		ntfs++;
+		g_string_append_printf(several, "%s%s@%" PRIu64, ntfs > 1 ? ", " : "", w->image,
+				       d->table.volumes[i].off);
+	}
+	if (ntfs == 0 && d->table.count > 0)
+		return container_error(w, CONTAINER_BITLOCKER);
+	if (ntfs == 0)
+		return g_strdup("is no directory, and no disk or image with an NTFS volume");
+	if (ntfs > 1)
+		return g_strdup_printf("has several NTFS volumes; say which: %s", several->str);
+	return NULL;
+}
+
+static const char *doubt(const struct volume_facts *f)
+{
+	if (f->hibernated)
+		return "Windows sleeps on this volume (hiberfil.sys) and has not written all it knows";
+	if (f->flags & VOLUME_DIRTY)
+		return "the volume is marked as not clean: chkdsk has to look at it first";
+	if (f->log != VOLUME_LOG_CLEAN)
+		return "the volume was not unmounted cleanly: what stands in its $LogFile has not been applied";
+	return NULL;
+}
+
+/* The path as it is printed, and as it can be given again. */
+static char *path_of(const struct word *w, const struct volume_partition *p)
+{
+	bool offset = w->given || p->number > 0;
+	g_autofree char *at = offset ? g_strdup_printf("@%" PRIu64, p->off) : g_strdup("");
+
+	return g_strconcat(w->image, at, w->below[0] != '\0' ? "/" : "", w->below, NULL);
+}
+
+static char *open_one(struct spool *spool, const struct word *w, struct disk *d)
+{
+	struct volume_facts facts;
+	struct volume_entry e;
+	unsigned which = 0;
+	char *error = choose(w, d, &which);
+	const struct volume_partition *p = &d->table.volumes[which];
+	int ret;
+
+	if (error != NULL)
+		return error;
+	ret = volume_open(d->volume, p->off, p->size, &facts);
+	if (ret < 0)
+		return g_strdup_printf("cannot open the NTFS volume at byte %" PRIu64 ": %s", p->off,
+				       g_strerror(-ret));
+	ret = volume_find(d->volume, w->below, &e);
+	if (ret == 0 && e.kind != VOLUME_DIR)
+		ret = -ENOTDIR;
+	if (ret < 0)
+		return g_strdup_printf("cannot open: %s", g_strerror(-ret));
+	g_free(spool->path);
+	spool->path = path_of(w, p);
+	spool->doubt = doubt(&facts);
+	spool->reach.way = REACH_VOLUME;
+	return NULL;
+}
+
+int spool_volume_open(struct spool *spool, const char *path, int index, char **error_r)
+{
+	struct disk d = { .fd = -1 };
+	struct word w;
+
+	if (!word_parse(path, &w)) {
+		word_clear(&w);
+		*error_r = g_strdup("cannot open: no such image");
+		return -1;
+	}
+	*error_r = open_error(&w, &d);
+	if (*error_r == NULL)
+		*error_r = open_one(spool, &w, &d);
+	if (*error_r != NULL) {
+		disk_close(&d);
+		word_clear(&w);
+		return -1;
+	}
+	spool->root = d.fd;
+	spool->reach.volume = d.volume;
+	spool->reach.below = g_steal_pointer(&w.below);
+	word_clear(&w);
+	if (index < 0)
+		index = spool_detect_names(spool_volume_names(spool, "."));
+	if (index < 0)
+		*error_r = g_strdup_printf("no mailroot of a server that is known here; name its folder: %s/FOLDER",
+					   spool->path);
+	return index;
+}
+
+void spool_volume_close(struct spool *spool)
+{
+	volume_free(spool->reach.volume);
+	g_free(spool->reach.below);
+	spool->reach.volume = NULL;
+	spool->reach.below = NULL;
+}
+
+static bool add_name(void *arg, const struct volume_entry *e)
+{
+	g_ptr_array_add(arg, g_strdup(e->name));
+	return ((GPtrArray *)arg)->len < NAMES_MAX;
+}
+
+GPtrArray *spool_volume_names(const struct spool *spool, const char *dir)
+{
+	GPtrArray *names = g_ptr_array_new_with_free_func(g_free);
+	unsigned lost;
+
+	reach_volume_dir(&spool->reach, dir, add_name, names, &lost);
+	return names;
+}
+
+/* --- Looking for mailroots --------------------------------------------------------------- */
+
+/* Folders that hold Windows, and whose thousands of folders hold no mail. */
+static const char *const elsewhere[] = {
+	"Windows", "WINNT", "System Volume Information", "$Recycle.Bin", "$Extend", "RECYCLER", "Recovery", "WinSxS",
+	"Users", "Documents and Settings", "PerfLogs", "MSOCache", NULL
+};
+
+static bool is_one_of(const char *name, const char *const *words)
+{
+	for (; *words != NULL; words++)
+		if (g_ascii_strcasecmp(name, *words) == 0)
+			return true;
+	return false;
+}
+
+struct folder {
+	char *path;
+	uint64_t ref;
+	unsigned depth;
+};
+
+struct search {
+	struct volume *volume;
+	GQueue todo;             /* struct folder */
+	GPtrArray *found;        /* paths */
+	const struct folder *in;
+	bool queue, virtual;     /* seen in a folder that is called Mailroot, TransportRoles */
+	unsigned looked;
+};
+
+static void folder_free(gpointer p)
+{
+	struct folder *f = p;
+
+	g_free(f->path);
+	g_free(f);
+}
+
+/* "vsi 1": a virtual server of Exchange 2000 and 2003. */
+static bool is_virtual(const char *name)
+{
+	return g_ascii_strncasecmp(name, "vsi ", 4) == 0 && g_ascii_isdigit(name[4]);
+}
+
+static char *below_of(const struct folder *in, const char *name)
+{
+	return in->path[0] != '\0' ? g_strconcat(in->path, "/", name, NULL) : g_strdup(name);
+}
+
+static bool on_folder(void *arg, const struct volume_entry *e)
+{
+	static const char *const places[] = { "Queue", "Pickup", "Replay", "Badmail", "Drop", NULL };
+	struct search *s = arg;
+	struct folder *f;
+
+	if (e->kind != VOLUME_DIR || is_one_of(e->name, elsewhere))
+		return true;
+	s->queue |= is_one_of(e->name, places);
+	s->virtual |= is_virtual(e->name);
+	if (s->in->depth + 1 >= SEARCH_DEPTH)
+		return true;
+	f = g_new(struct folder, 1);
+	*f = (struct folder){ below_of(s->in, e->name), e->ref, s->in->depth + 1 };
+	g_queue_push_tail(&s->todo, f);
+	return true;
+}
+
+/* Only a folder of these names is one by itself; any other that has such folders may be anybody's. */
+static bool is_root(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	const char *name = slash != NULL ? slash + 1 : path;
+
+	return g_ascii_strcasecmp(name, "Mailroot") == 0 || g_ascii_strcasecmp(name, "TransportRoles") == 0 ||
+	       is_virtual(name);
+}
+
+static void search(struct volume *volume, uint64_t root, GPtrArray *found)
+{
+	struct search s = { .volume = volume, .todo = G_QUEUE_INIT, .found = found };
+	struct folder *f = g_new(struct folder, 1);
+
+	*f = (struct folder){ g_strdup(""), root, 0 };
+	g_queue_push_tail(&s.todo, f);
+	while ((f = g_queue_pop_head(&s.todo)) != NULL && s.looked++ < SEARCH_DIRS) {
+		unsigned lost;
+
+		s.in = f;
+		s.queue = s.virtual = false;
+		volume_list(volume, f->ref, on_folder, &s, &lost);
+		if (is_root(f->path) && s.queue)
+			g_ptr_array_add(found, g_strdup(f->path));
+		folder_free(f);
+	}
+	if (f != NULL)
+		folder_free(f);
+	g_queue_clear_full(&s.todo, folder_free);
+}
+
+static gint by_name(gconstpointer a, gconstpointer b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* The mailroots of one volume, as words. */
+static void expand_volume(GPtrArray *found, struct word *w, struct disk *d, unsigned i, int index)
+{
+	GPtrArray *roots = g_ptr_array_new_with_free_func(g_free);
+	const struct volume_partition *p = &d->table.volumes[i];
+	struct volume_facts facts;
+
+	if (!p->bitlocker && volume_open(d->volume, p->off, p->size, &facts) == 0)
+		search(d->volume, facts.root, roots);
+	g_ptr_array_sort(roots, by_name);
+	for (guint k = 0; k < roots->len; k++) {
+		struct word one = { w->image, roots->pdata[k], w->given, w->off };
+		g_autofree char *path = path_of(&one, p);
+
+		g_ptr_array_add(found, g_strconcat(formats[index]->name, ":", path, NULL));
+	}
+	g_ptr_array_free(roots, TRUE);
+}
+
+void spool_volume_expand(GPtrArray *found, const char *path, int index)
+{
+	int mailroot = format_by_name("iis", 3);
+	struct disk d = { .fd = -1 };
+	struct word w;
+
+	if (mailroot >= 0 && (index < 0 || index == mailroot) && word_parse(path, &w)) {
+		g_autofree char *error = w.below[0] == '\0' ? open_error(&w, &d) : NULL;
+
+		for (unsigned i = 0; w.below[0] == '\0' && error == NULL && i < d.table.count; i++)
+			expand_volume(found, &w, &d, i, mailroot);
+		disk_close(&d);
+		word_clear(&w);
+	}
+}
