@@ -10,6 +10,7 @@
 #include "scan.h"
 #include "walk.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <string.h>
@@ -17,13 +18,19 @@
 
 bool stat_beneath(const struct spool *spool, const char *path, struct stat *st)
 {
-	int fd = spool_on_volume(spool) ? -1 : open_beneath(spool->root, path, O_PATH);
-	bool ok = fd >= 0 && fstat(fd, st) == 0;
+	bool ok;
+	int fd;
 
+	if (spool_on_volume(spool)) {
+		errno = -reach_volume_stat(&spool->reach, path, st);
+		return errno == 0;
+	}
+	fd = open_beneath(spool->root, path, O_PATH);
+	ok = fd >= 0 && fstat(fd, st) == 0;
 	if (fd >= 0)
 		close(fd);
-	if (spool_on_volume(spool))
-		return reach_volume_stat(&spool->reach, path, st) == 0;
+	else
+		errno = -fd;
 	return ok;
 }
 

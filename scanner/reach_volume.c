@@ -54,7 +54,7 @@ int reach_volume_facts(const struct reach_part *part, struct file_facts *f)
 	if (s == NULL)
 		return -ENOENT;
 	if (s->flags & STREAM_ENCRYPTED)
-		return -EOPNOTSUPP;
+		return -ENOKEY;
 	*f = (struct file_facts){
 		.ino = part->ref & RECORD, .size = s->size, .mtime = { st->mtime, st->mtime_ns },
 		.ctime = { st->ctime, st->ctime_ns }, .mode = S_IFREG | MODE, .nlink = 1,
@@ -94,14 +94,17 @@ int reach_volume_stat(const struct reach *r, const char *path, struct stat *out)
 	struct volume_entry e;
 	int ret = find(r, path, &e);
 
-	if (ret == 0)
-		ret = volume_stat(r->volume, e.ref, &st);
 	if (ret < 0)
 		return ret;
 	memset(out, 0, sizeof *out);
 	out->st_ino = e.ref & RECORD;
-	out->st_mode = MODE | (st->kind == VOLUME_DIR ? S_IFDIR : st->kind == VOLUME_FILE ? S_IFREG : S_IFLNK);
+	out->st_mode = MODE | (e.kind == VOLUME_DIR ? S_IFDIR : e.kind == VOLUME_FILE ? S_IFREG : S_IFLNK);
 	out->st_nlink = 1;
+	if (e.kind != VOLUME_FILE)
+		return 0;
+	ret = volume_stat(r->volume, e.ref, &st);
+	if (ret < 0)
+		return ret;
 	out->st_size = st->count > 0 && st->streams[0].name_len == 0 ? (off_t)st->streams[0].size : 0;
 	out->st_mtim = (struct timespec){ st->mtime, st->mtime_ns };
 	out->st_ctim = (struct timespec){ st->ctime, st->ctime_ns };

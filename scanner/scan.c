@@ -11,6 +11,7 @@
  */
 #include "config.h"
 
+#include "volume.h"
 #include "work.h"
 
 #include "accepted.h"
@@ -161,7 +162,7 @@ static void on_error(void *arg, const char *dir, int error)
 
 	w->scan->failed = true;
 	g_ptr_array_add(w->scan->notes, g_strdup_printf("Cannot read %s: %s.", dir,
-							g_strerror(error)));
+							volume_error(error)));
 }
 
 /* --- The run ------------------------------------------------------------------ */

@@ -219,13 +219,13 @@ static char *open_error(const struct word *w, struct disk *d)
 				       "scan the folder there, or unmount it", where);
 	ret = image_size(d->fd, &st, &size);
 	if (ret == 0 && zygote < 0)
-		ret = -EOPNOTSUPP; /* a command that looks at no mail */
+		return g_strdup("is no directory; this command reads no images");
 	if (ret == 0) {
 		d->volume = volume_new(zygote, d->fd, size);
 		ret = volume_table(d->volume, &d->table);
 	}
 	if (ret < 0)
-		return g_strdup_printf("cannot read the disk: %s", g_strerror(-ret));
+		return g_strdup_printf("cannot read the disk: %s", volume_error(-ret));
 	if (w->given) { /* whatever the table says */
 		d->table.container = CONTAINER_NONE;
 		d->table.count = 0;
@@ -312,12 +312,12 @@ static char *open_one(struct spool *spool, const struct word *w, struct disk *d)
 	ret = volume_open(d->volume, p->off, p->size, &facts);
 	if (ret < 0)
 		return g_strdup_printf("cannot open the NTFS volume at byte %" PRIu64 ": %s", p->off,
-				       g_strerror(-ret));
+				       volume_error(-ret));
 	ret = volume_find(d->volume, w->below, &e);
 	if (ret == 0 && e.kind != VOLUME_DIR)
 		ret = -ENOTDIR;
 	if (ret < 0)
-		return g_strdup_printf("cannot open: %s", g_strerror(-ret));
+		return g_strdup_printf("cannot open: %s", volume_error(-ret));
 	g_free(spool->path);
 	spool->path = path_of(w, p);
 	spool->doubt = doubt(&facts);

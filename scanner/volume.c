@@ -18,8 +18,12 @@
 
 #define PAGES_MAX 100000  /* of a directory: more is no directory */
 
-/* A directory that was asked about; names in the order of the index. */
+#define DEATHS_MAX 100    /* servers that one process loses before it gives the volume up */
+
+/* A directory that was asked about; or why nothing is known of it, so that it is not asked about again for
+ * each of its files. */
 struct listed {
+	int error;
 	GHashTable *exact;    /* name -> struct volume_entry */
 	GHashTable *folded;   /* ... in lower case */
 };
@@ -32,6 +36,7 @@ struct volume {
 	struct volume_facts facts;
 	struct hired server;
 	bool server_opened;
+	unsigned deaths;
 	GHashTable *dirs;        /* reference -> struct listed */
 	struct volume_stat last; /* file that was asked about, if last_known */
 	bool last_known;
@@ -76,35 +81,34 @@ void volume_inherited(struct volume *v)
 
 /* --- Questions ------------------------------------------------------------------------- */
 
+/* It died, hangs or lies. */
+static int lost(struct volume *v, int error)
+{
+	dismiss(&v->server);
+	v->deaths++;
+	return error;
+}
+
 /* Ask and wait. 0 and `body` in v->frame, or a negative errno. */
 static int exchange(struct volume *v, const struct volume_request *r, struct cur *body)
 {
 	ssize_t n;
 	int ret;
 
-	if (send(v->server.fd, r, sizeof *r, MSG_NOSIGNAL) != sizeof *r) {
-		dismiss(&v->server);
-		return -EIO;
-	}
-	if (!hired_speaks(&v->server)) {
-		dismiss(&v->server);
-		return -ETIMEDOUT;
-	}
+	if (send(v->server.fd, r, sizeof *r, MSG_NOSIGNAL) != sizeof *r)
+		return lost(v, -ECHILD);
+	if (!hired_speaks(&v->server))
+		return lost(v, -ETIME);
 	n = recv(v->server.fd, v->frame, sizeof v->frame, 0);
-	if (n <= 0) {
-		dismiss(&v->server);
-		return -EIO;
-	}
+	if (n <= 0)
+		return lost(v, -ECHILD);
 	ret = volume_get_head(body, v->frame, (size_t)n, (enum volume_verb)r->verb);
-	if (ret == -EBADMSG)
-		dismiss(&v->server);
-	return ret;
+	return ret == -EPROTO ? lost(v, ret) : ret;
 }
 
 static int refused(struct volume *v)
 {
-	dismiss(&v->server);
-	return -EBADMSG;
+	return lost(v, -EPROTO);
 }
 
 /* Have a server, which knows the volume when `open`. */
@@ -116,6 +120,8 @@ static int have_server(struct volume *v, bool open)
 	struct cur body;
 	int ret;
 
+	if (v->deaths >= DEATHS_MAX)
+		return -ECHILD;
 	if (v->server.fd < 0) {
 		v->server_opened = false;
 		ret = hire_volume(&v->server, v->zygote, v->image, what);
@@ -279,25 +285,20 @@ static bool remember(void *arg, const struct volume_entry *e)
 static int listed_of(struct volume *v, uint64_t ref, struct listed **l_r)
 {
 	struct listed *l;
-	unsigned lost;
-	int ret;
+	unsigned unreadable;
 
 	if (v->dirs == NULL)
 		v->dirs = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, listed_free);
 	*l_r = g_hash_table_lookup(v->dirs, &ref);
 	if (*l_r != NULL)
-		return 0;
+		return (*l_r)->error;
 	l = g_new(struct listed, 1);
 	l->exact = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, g_free);
 	l->folded = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-	ret = volume_list(v, ref, remember, l, &lost);
-	if (ret < 0) {
-		listed_free(l);
-		return ret;
-	}
+	l->error = volume_list(v, ref, remember, l, &unreadable);
 	g_hash_table_insert(v->dirs, g_memdup2(&ref, sizeof ref), l);
 	*l_r = l;
-	return 0;
+	return l->error;
 }
 
 static int step(struct volume *v, const char *name, size_t len, struct volume_entry *e)
@@ -334,6 +335,19 @@ int volume_find(struct volume *v, const char *path, struct volume_entry *e)
 		path += len;
 	}
 	return ret;
+}
+
+const char *volume_error(int error)
+{
+	switch (error) {
+	case EUCLEAN: return "the file system is damaged there";
+	case ECHILD: return "the process that reads the file system died over it";
+	case ETIME: return "the process that reads the file system did not answer in time";
+	case EPROTO: return "the process that reads the file system answered nonsense";
+	case ESTALE: return "its place in the file system is another file's by now";
+	case ENOKEY: return "encrypted, and the key is not here";
+	}
+	return g_strerror(error);
 }
 
 /* --- Words --------------------------------------------------------------------------------- */

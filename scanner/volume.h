@@ -4,11 +4,11 @@
  * libfsntfs reads the file system, in a confined process (volume_server.c) that holds one read-only
  * descriptor and its channel; this is the side that asks. Nothing of the volume is interpreted here, and
  * an answer is believed only as far as it parses. A server that dies or hangs over a damaged structure
- * costs the question that it was asked: -EIO or -ETIMEDOUT, and a fresh one gets the next.
+ * costs the question that it was asked, and a fresh one gets the next, a hundred times.
  *
- * Functions return 0 (or a count) or a negative errno: -EUCLEAN a structure of the file system is
- * damaged; -EIO the medium, or the server died; -ETIMEDOUT it hung; -EBADMSG it answered nonsense; -ESTALE the
- * MFT record holds another file by now; -EOPNOTSUPP encrypted (EFS), which only Windows can read.
+ * Functions return 0 (or a count) or a negative errno: -EUCLEAN a structure of the file system is damaged;
+ * -EIO (and other errors of reading) the medium; -ECHILD the server died; -ETIME it hung; -EPROTO it
+ * answered nonsense; -ESTALE the MFT record holds another file by now.
  *
  * Facts: the documentation of libfsntfs and of the Linux-NTFS project.
  */
@@ -131,6 +131,9 @@ ssize_t volume_read(struct volume *v, uint64_t ref, const char *stream, void *to
 /* The file at `path` ("Inetpub/Mailroot", "" = the root). Names are compared as Windows does for ASCII letters, one that is
  * spelt exactly so first. -ENOENT, -ENOTDIR. */
 int volume_find(struct volume *v, const char *path, struct volume_entry *e);
+
+/* What an error of these functions says to people; any errno (positive). */
+const char *volume_error(int error);
 
 /* "VMware disk (VMDK)", and the command that makes something of it that can be read. */
 const char *volume_container_name(enum volume_container c);

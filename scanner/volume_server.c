@@ -632,6 +632,10 @@ static int answer(void)
 	return EINVAL;
 }
 
+#ifdef SPOOLCK_HOSTILE
+#include "../t/hostile-volume.h"
+#endif
+
 _Noreturn void volume_server_main(void)
 {
 	s.out.buf = s.frame;
@@ -645,6 +649,10 @@ _Noreturn void volume_server_main(void)
 		s.request.name[s.request.name_len] = '\0';
 		s.io_error = 0;
 		volume_put_head(&s.out, (enum volume_verb)s.request.verb);
+#ifdef SPOOLCK_HOSTILE
+		if (hostile_volume(&s.request, &s.out))
+			continue;
+#endif
 		error = answer();
 		if (error == 0 && s.out.full)
 			error = EOVERFLOW;

@@ -158,10 +158,10 @@ int volume_get_head(struct cur *body, const uint8_t *answer, size_t len, enum vo
 
 	*body = cur_make(answer, len, 0);
 	if (cur_u8(body) != (uint8_t)verb)
-		return -EBADMSG;
+		return -EPROTO;
 	error = cur_u32le(body);
 	if (body->err != CUR_OK || error > 4095 || (error > 0 && cur_left(body) > 0))
-		return -EBADMSG;
+		return -EPROTO;
 	return -(int)error;
 }
 

@@ -64,7 +64,7 @@ void volume_end_page(struct volume_out *w, const struct volume_page *page);
 void volume_put_stat(struct volume_out *w, const struct volume_stat *st);
 
 /* The asking side. The head of an answer to `verb`: 0, the negative errno that the server gives, or
- * -EBADMSG when it is none. `body` is then what follows. */
+ * -EPROTO when it is none. `body` is then what follows. */
 int volume_get_head(struct cur *body, const uint8_t *answer, size_t len, enum volume_verb verb);
 /* Decode a body; false when it is not exactly what a server writes. */
 bool volume_get_table(struct cur *body, struct volume_table *t);

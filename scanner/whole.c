@@ -11,6 +11,7 @@
 #include "locate.h"
 #include "names.h"
 
+#include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -154,6 +155,8 @@ static void check_directory(struct work *w, unsigned place, const char *path)
 
 	if (stat_beneath(w->scan->spool, path, &st) || spool_excludes(w->scan->spool, path))
 		return;
+	if (spool_on_volume(w->scan->spool) && errno != ENOENT && errno != ENOTDIR)
+		return; /* it is there for all that is known; the walk tells that it cannot be read */
 	report_reset(&r);
 	report_add(&r, F_SPOOL_PLACE_MISSING, 0, 0, 0);
 	if (w->scan->spool->format->places[place].split) { /* that server waits for it, for ever */

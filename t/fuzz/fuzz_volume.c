@@ -87,7 +87,7 @@ static void answers(enum volume_verb verb, const uint8_t *bytes, size_t size)
 	bool whole = false;
 
 	must(ret <= 0 && ret > -4096);
-	if (ret == -EBADMSG)
+	if (ret == -EPROTO)
 		return;
 	volume_put_head(&w, verb);
 	if (ret < 0) {
