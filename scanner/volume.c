@@ -24,6 +24,7 @@
  * each of its files. */
 struct listed {
 	int error;
+	bool unsure;          /* some names cannot be read: one that is not here may be there */
 	GHashTable *exact;    /* name -> struct volume_entry */
 	GHashTable *folded;   /* ... in lower case */
 };
@@ -296,6 +297,7 @@ static int listed_of(struct volume *v, uint64_t ref, struct listed **l_r)
 	l->exact = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, g_free);
 	l->folded = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	l->error = volume_list(v, ref, remember, l, &unreadable);
+	l->unsure = unreadable > 0;
 	g_hash_table_insert(v->dirs, g_memdup2(&ref, sizeof ref), l);
 	*l_r = l;
 	return l->error;
@@ -318,7 +320,7 @@ static int step(struct volume *v, const char *name, size_t len, struct volume_en
 	if (found == NULL)
 		found = g_hash_table_lookup(l->folded, lower);
 	if (found == NULL)
-		return -ENOENT;
+		return l->unsure ? -EUCLEAN : -ENOENT;
 	memcpy(e, found, offsetof(struct volume_entry, name) + found->name_len + 1);
 	return 0;
 }

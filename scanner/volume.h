@@ -129,7 +129,8 @@ int volume_stat(struct volume *v, uint64_t ref, const struct volume_stat **st_r)
 ssize_t volume_read(struct volume *v, uint64_t ref, const char *stream, void *to, size_t len, uint64_t off);
 
 /* The file at `path` ("Inetpub/Mailroot", "" = the root). Names are compared as Windows does for ASCII letters, one that is
- * spelt exactly so first. -ENOENT, -ENOTDIR. */
+ * spelt exactly so first. -ENOENT, -ENOTDIR; -EUCLEAN also when the directory has entries that cannot be read, so that nobody can
+ * say what is not in it. */
 int volume_find(struct volume *v, const char *path, struct volume_entry *e);
 
 /* What an error of these functions says to people; any errno (positive). */
