@@ -219,7 +219,7 @@ static char *open_error(const struct word *w, struct disk *d)
 				       "scan the folder there, or unmount it", where);
 	ret = image_size(d->fd, &st, &size);
 	if (ret == 0 && zygote < 0)
-		return g_strdup("is no directory, and volumes that are not mounted are read by scan and explain only");
+		return g_strdup("is no directory, and volumes that are not mounted are only looked at");
 	if (ret == 0) {
 		d->volume = volume_new(zygote, d->fd, size);
 		ret = volume_table(d->volume, &d->table);
