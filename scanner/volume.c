@@ -18,7 +18,11 @@
 
 #define PAGES_MAX 100000  /* of a directory: more is no directory */
 
-#define DEATHS_MAX 100    /* servers that one process loses before it gives the volume up */
+#define DEATHS_MAX 100    /* servers that one process loses before it gives the volume up; */
+#define DEATHS_HUNG 10    /* one that hangs counts for so many, because each costs the deadline */
+
+/* A stream that is larger than its disk has holes, or a damaged size: it is not read for days. */
+#define SPARSE_MAX (UINT64_C(8) << 30)
 
 /* A directory that was asked about; or why nothing is known of it, so that it is not asked about again for
  * each of its files. */
@@ -86,7 +90,7 @@ void volume_inherited(struct volume *v)
 static int lost(struct volume *v, int error)
 {
 	dismiss(&v->server);
-	v->deaths++;
+	v->deaths += error == -ETIME ? DEATHS_HUNG : 1;
 	return error;
 }
 
@@ -235,6 +239,9 @@ int volume_stat(struct volume *v, uint64_t ref, const struct volume_stat **st_r)
 		return ret;
 	if (!volume_get_stat(&body, &v->last) || v->last.ref != ref)
 		return refused(v);
+	for (unsigned i = 0; i < v->last.count; i++)
+		if (v->last.streams[i].size > MAX(v->disk_size, SPARSE_MAX))
+			return -EUCLEAN;
 	v->last_known = true;
 	return 0;
 }

@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #define DEPTH 12
+#define READ_MAX (64u << 20) /* a damaged size may be anything */
 
 static struct volume *v;
 static const struct volume_stat *st;
@@ -32,7 +33,7 @@ static void dump_stream(const char *path, const struct volume_stream *s)
 	uint64_t off = 0;
 	ssize_t n = 0;
 
-	while (off < s->size) {
+	while (off < s->size && off < READ_MAX) {
 		n = volume_read(v, st->ref, s->name, buffer, sizeof buffer, off);
 		if (n <= 0)
 			break;
@@ -42,7 +43,7 @@ static void dump_stream(const char *path, const struct volume_stream *s)
 	printf("file\t%s\t%s\t%" G_GUINT64_FORMAT "\t%" G_GINT64_FORMAT "\t%u\t%" G_GINT64_FORMAT "\t%"
 	       G_GUINT64_FORMAT "\t%s\n", path, s->name,
 	       (guint64)s->size, s->valid == VOLUME_VALID_UNKNOWN ? -1 : (gint64)s->valid, s->flags,
-	       (gint64)st->mtime, (guint64)(st->ref & 0xffffffffffff), n < 0 ? g_strerror((int)-n) : off < s->size ? "cut off" : g_checksum_get_string(sum));
+	       (gint64)st->mtime, (guint64)(st->ref & 0xffffffffffff), n < 0 ? volume_error((int)-n) : off < s->size ? "cut off" : g_checksum_get_string(sum));
 }
 
 static void dump_file(const char *path, uint64_t ref)
@@ -50,7 +51,7 @@ static void dump_file(const char *path, uint64_t ref)
 	int ret = volume_stat(v, ref, &st);
 
 	if (ret < 0)
-		printf("error\t%s\t%s\n", path, g_strerror(-ret));
+		printf("error\t%s\t%s\n", path, volume_error(-ret));
 	for (unsigned i = 0; ret == 0 && i < st->count; i++)
 		dump_stream(path, &st->streams[i]);
 }
@@ -68,7 +69,7 @@ static void dump_dir(const char *path, uint64_t ref, int depth)
 	int ret = volume_list(v, ref, collect, entries, &lost);
 
 	if (ret < 0)
-		printf("error\t%s\t%s\n", path, g_strerror(-ret));
+		printf("error\t%s\t%s\n", path, volume_error(-ret));
 	if (lost > 0)
 		printf("lost\t%s\t%u\n", path, lost);
 	for (guint i = 0; i < entries->len; i++) {
@@ -98,7 +99,7 @@ int main(int argc, char **argv)
 	v = volume_new(zygote, fd, (uint64_t)lseek(fd, 0, SEEK_END));
 	ret = volume_table(v, &table);
 	if (ret < 0)
-		printf("error\ttable\t%s\n", g_strerror(-ret));
+		printf("error\ttable\t%s\n", volume_error(-ret));
 	else if (table.container != CONTAINER_NONE)
 		printf("container\t%s\t%s\n", volume_container_name(table.container),
 		       volume_container_help(table.container));
@@ -108,7 +109,7 @@ int main(int argc, char **argv)
 		int opened = p->bitlocker ? 0 : volume_open(v, p->off, p->size, &f);
 
 		printf("volume\t%u\t%" G_GUINT64_FORMAT "\t%" G_GUINT64_FORMAT "\t%s\n", p->number, (guint64)p->off,
-		       (guint64)p->size, p->bitlocker ? "bitlocker" : opened < 0 ? g_strerror(-opened) : "ntfs");
+		       (guint64)p->size, p->bitlocker ? "bitlocker" : opened < 0 ? volume_error(-opened) : "ntfs");
 		if (p->bitlocker || opened < 0)
 			continue;
 		printf("state\t%u\t%d\t%d\n", f.flags, f.log, f.hibernated);
