@@ -45,6 +45,7 @@ struct place {
 	 * in all such places of a spool (site.split). A place that is not `required` may do
 	 * without such directories (site.split_places). */
 	bool split;
+	bool streams;         /* its messages have named streams, see struct role */
 };
 
 /* A part that a message can have. Roles are listed in the order in which they

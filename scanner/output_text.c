@@ -368,7 +368,8 @@ static void put_todo(const struct scan *scan)
 		       stop ? " (some places may be touched only while the server is stopped)" : "");
 		if (stop)
 			printf("  %s\n", f->stop_command);
-		printf("  spoolck scan %s %s\n", fatal_only ? "-p" : "-y", safe);
+		printf("  spoolck scan %s %s%s\n", fatal_only ? "-p" : "-y",
+		       stop && scan->spool->running == SERVER_UNKNOWN ? "--offline " : "", safe);
 		if (stop)
 			printf("  %s\n", f->start_command);
 	}

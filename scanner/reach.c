@@ -311,6 +311,23 @@ char **reach_beside(int dir, const char *name)
 	return (char **)g_ptr_array_free(names, FALSE);
 }
 
+/* With those that can be opened by name, but are in no list: a share shows them so. */
+static int list_shown(const struct reach *r, int dir, const char *name, GPtrArray *names)
+{
+	int ret = list_beside(dir, name, names);
+
+	for (char **n = r->names; n != NULL && *n != NULL; n++) {
+		g_autofree char *path = g_strconcat(name, ":", *n, NULL);
+		bool listed = false;
+
+		for (guint i = 0; i < names->len && !listed; i++)
+			listed = g_ascii_strcasecmp(names->pdata[i], *n) == 0;
+		if (!listed && faccessat(dir, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+			g_ptr_array_add(names, g_strdup(*n));
+	}
+	return ret;
+}
+
 /* --- Streams ------------------------------------------------------------------------ */
 
 int reach_list(const struct reach *r, int dir, const char *name, const struct reach_part *file,
@@ -326,7 +343,7 @@ int reach_list(const struct reach *r, int dir, const char *name, const struct re
 	if (r->way == REACH_VOLUME)
 		ret = reach_volume_streams(file, names);
 	else if (r->way == REACH_BESIDE)
-		ret = list_beside(dir, name, names);
+		ret = list_shown(r, dir, name, names);
 	else
 		ret = list_attributes(r->way, file->fd, names);
 	put_streams(r, streams, names);
@@ -358,22 +375,33 @@ int reach_stream(const struct reach *r, int dir, const char *name, const struct 
 
 /* --- Which way ------------------------------------------------------------------------ */
 
+/* Is there such an attribute? Some drivers answer wrongly when the room for it is too small. */
+static bool has_attribute(int fd, const char *name)
+{
+	char *value = g_malloc(ATTRIBUTE_MAX);
+	bool yes = fgetxattr(fd, name, value, ATTRIBUTE_MAX) >= 0;
+	int error = errno;
+
+	g_free(value);
+	errno = error;
+	return yes;
+}
+
 /* What the file system says by itself; REACH_FILES: nothing. */
 static enum reach_way way_of_volume(int fd)
 {
 	struct statfs fs;
-	char c;
 
 	if (fstatfs(fd, &fs) < 0)
 		return REACH_FILES;
 	if (fs.f_type == NTFS_MAGIC || fs.f_type == NTFS3_MAGIC)
 		return REACH_HIDDEN;
-	if (fs.f_type != FUSE_MAGIC || (fgetxattr(fd, "system.ntfs_attrib", &c, 1) < 0 && errno != ERANGE))
+	if (fs.f_type != FUSE_MAGIC || !has_attribute(fd, "system.ntfs_attrib"))
 		return REACH_FILES;
-	if (fgetxattr(fd, LIST_NAME, &c, 1) >= 0 || errno == ERANGE)
+	if (has_attribute(fd, LIST_NAME))
 		return REACH_NAMED;
-	return fgetxattr(fd, "user.spoolck", &c, 1) >= 0 || errno == ENODATA || errno == ERANGE ||
-	       errno == E2BIG ? REACH_XATTR : REACH_HIDDEN;
+	return has_attribute(fd, "user.spoolck") || errno == ENODATA || errno == E2BIG ? REACH_XATTR :
+											 REACH_HIDDEN;
 }
 
 /* What one message of any other file system shows. */
@@ -401,8 +429,7 @@ static enum reach_way way_of_file(const struct reach *r, int dir, const char *na
 }
 
 /* The files of one place, until one tells. */
-static enum reach_way way_of_place(const struct reach *r, const struct format *format, unsigned place,
-				   int fd)
+static enum reach_way way_of_place(struct reach *r, const struct format *format, unsigned place, int fd)
 {
 	DIR *d = fdopendir(fd);
 	enum reach_way way = REACH_FILES;
@@ -413,12 +440,17 @@ static enum reach_way way_of_place(const struct reach *r, const struct format *f
 		return way;
 	}
 	for (unsigned n = 0; n < REACH_PROBE && way == REACH_FILES && (e = readdir(d)) != NULL;) {
+		struct name name = format->id_of(place, e->d_name);
 		struct reach_part file;
 
-		if (format->id_of(place, e->d_name).kind != NAME_MESSAGE ||
-		    reach_file(fd, e->d_name, &file) < 0)
+		if (name.kind == NAME_COMPANION && format->roles[name.role].stream) {
+			way = REACH_BESIDE;
+			r->any = true;
+		}
+		if (name.kind != NAME_MESSAGE || reach_file(fd, e->d_name, &file) < 0)
 			continue;
 		n++;
+		r->any = true;
 		way = way_of_volume(file.fd);
 		if (way == REACH_FILES)
 			way = way_of_file(r, fd, e->d_name, file.fd);
@@ -430,19 +462,14 @@ static enum reach_way way_of_place(const struct reach *r, const struct format *f
 
 void reach_probe(int root, const struct format *format, char **names, struct reach *reach)
 {
-	bool any = false;
-
 	if (reach->volume != NULL) {
 		reach->names = names;
 		return;
 	}
 	*reach = (struct reach){ .way = REACH_FILES, .names = names };
-	for (unsigned i = 0; i < format->nroles; i++)
-		any |= format->roles[i].stream;
-	if (any)
-		reach->way = way_of_volume(root);
-	for (unsigned p = 0; any && p < format->nplaces && reach->way == REACH_FILES; p++) {
-		int fd = open_beneath(root, format->places[p].name, O_RDONLY | O_DIRECTORY);
+	for (unsigned p = 0; p < format->nplaces && reach->way == REACH_FILES; p++) {
+		int fd = format->places[p].streams ?
+			 open_beneath(root, format->places[p].name, O_RDONLY | O_DIRECTORY) : -1;
 
 		if (fd >= 0)
 			reach->way = way_of_place(reach, format, p, fd);

@@ -40,6 +40,7 @@ enum reach_way {
 
 struct reach {
 	enum reach_way way;
+	bool any;               /* there was a message of which streams are expected */
 	char **names;           /* of streams, first come first; NULL ends; whatever its case. The spool's */
 	struct volume *volume;  /* REACH_VOLUME, else NULL: then a directory's descriptor means nothing */
 	char *below;            /* path of the spool on it */

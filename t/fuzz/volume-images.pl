@@ -49,7 +49,7 @@ while (time < $end) {
     print $f $bytes;
     close $f or die;
     my $from = time;
-    my $out = `timeout 300 $dump $copy`;
+    my $out = `timeout 130 $dump $copy`;
     my ($status, $took) = ($?, time - $from);
     $runs++;
     my %kinds;
