@@ -44,6 +44,7 @@ struct reach {
 	char **names;           /* of streams, first come first; NULL ends; whatever its case. The spool's */
 	struct volume *volume;  /* REACH_VOLUME, else NULL: then a directory's descriptor means nothing */
 	char *below;            /* path of the spool on it */
+	bool still;             /* it was unmounted cleanly: no file is being written */
 };
 
 /* One part, open. It is read with reach_read() and not written. */

@@ -107,7 +107,8 @@ static enum load load_anchor(struct slot *s, const struct slot_source *src,
 		return ended(end, LANE_FOREIGN);
 	part = (struct part){ .ino = f->ino, .size = f->size, .mtime = f->mtime.tv_sec,
 			      .mode = f->mode, .uid = f->uid, .gid = f->gid, .nlink = f->nlink };
-	if (!src->force && src->config->format->in_flight(s->place, &part, &src->config->site))
+	if (!src->force && !(src->config->reach != NULL && src->config->reach->still) &&
+	    src->config->format->in_flight(s->place, &part, &src->config->site))
 		return ended(end, LANE_BUSY);
 	return load_part(s, src, 0, file, end);
 }

@@ -322,6 +322,8 @@ static char *open_one(struct spool *spool, const struct word *w, struct disk *d)
 	spool->path = path_of(w, p);
 	spool->doubt = doubt(&facts);
 	spool->reach.way = REACH_VOLUME;
+	spool->reach.still = spool->doubt == NULL;
+	spool->reach.any = true;
 	return NULL;
 }
 

@@ -125,6 +125,50 @@ subtest 'the end of a file that was never written' => sub {
     is_deeply([ @{$f}{qw(id severity offset length)} ], [ $bad[2], 'suspect', 1 << 20, 2 << 20 ], 'is told');
 };
 
+# Every fixture of IIS as a mailroot of its own, on a volume of the size of a small disk.
+subtest 'mailroots of IIS and Exchange' => sub {
+    my $disk = "$work/windows";
+    my @roots = ('Inetpub/Mailroot', map { 'Program Files/Exchsrvr/Mailroot/vsi ' . $_ } 1 .. 40);
+    open my $d, '>', $disk or die;
+    truncate $d, 32 << 20;
+    close $d;
+    ok(run_ok("mkntfs -F -Q -c 4096 $disk") && run_ok("ntfs-3g -o streams_interface=windows,umask=077 $disk $dir"), 'a volume') or return;
+    my (%at, @files);
+    for my $case (sort glob "$ENV{SRCDIR}/fixtures/iis/*/spool") {
+        my $root = $case =~ m{iis/(replay|extended[^/]*)/} ? "Exchange $1/TransportRoles" : shift @roots;
+        $at{$root} = $case;
+        system('mkdir', '-p', "$dir/$root");
+        for my $file (sort map { chomp; $_ } qx{cd '$case' && find . -type f}) {
+            my ($of) = $file =~ m{(.*):[^/]*$};
+            next if defined $of && !-e "$case/$of";
+            my ($folder) = $file =~ m{(.*)/};
+            system('mkdir', '-p', "$dir/$root/$folder");
+            write_file("$dir/$root/$file", read_file("$case/$file"));
+            push @files, "$dir/$root/$file" if !defined $of;
+        }
+    }
+    system('mkdir', '-p', "$dir/Windows/Mailroot/Queue", "$dir/Mail/Queue", "$dir/Data/Mailroot/Other");
+    utime time - 86_400, time - 86_400, @files;
+    my %mounted = map { $_ => scan('--all', "iis:$dir/$_") } keys %at;
+    run_ok("umount $dir") or die;
+    my $raw = scan('--all', "iis:$disk");
+    is_deeply([ sort map { $_->{path} } @{ $raw->{start}{spools} } ], [ sort map { "$disk/$_" } keys %at ], 'are found, and nothing else') or diag($raw->{out});
+    is(scalar keys %at, scalar(my @cases = glob "$ENV{SRCDIR}/fixtures/iis/*"), 'one for each fixture');
+    for my $root (sort keys %at) {
+        my %own = (findings => [ grep { $_->{spool} eq "$disk/$root" } @{ $raw->{findings} } ]);
+        is_deeply(told(\%own), told($mounted{$root}), "$root: the same findings") or diag($at{$root});
+        is_deeply([ sort map { "$_->{id} $_->{verdict}" } grep { $_->{spool} eq "$disk/$root" } @{ $raw->{messages} } ],
+            [ sort map { "$_->{id} $_->{verdict}" } @{ $mounted{$root}{messages} } ], 'and verdicts');
+    }
+    is_deeply([ map { $_->{path} } @{ scan($disk)->{start}{spools} } ], [ map { $_->{path} } @{ $raw->{start}{spools} } ], 'without a TYPE, too');
+    my ($bad) = grep { $_->{verdict} eq 'corrupt' && $_->{parts}[0] =~ /^Queue/ } @{ $raw->{messages} };
+    ok($bad, 'there is damage') or return;
+    my $r = spoolck('scan', "iis:$bad->{spool}");
+    (my $windows = $bad->{spool} =~ s{^\Q$disk\E/}{}r . "/$bad->{parts}[0]") =~ tr{/}{\\};
+    like($r->{out}, qr/^  move "X:\\\Q$windows\E" "X:\\spoolck\\"$/m, 'the command for Windows') or diag($r->{out});
+    like($r->{out}, qr/Named streams are read from the volume/, 'how streams are read');
+};
+
 subtest 'disks' => sub {
     my $disk = "$work/disk";
     open my $d, '>', $disk or die;
