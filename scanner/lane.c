@@ -315,7 +315,7 @@ static void job_run(const char *strings)
 		.config = &r.config, .mem = &r.mem, .dir_path = strings,
 		.dir = dir_open(strings),
 		.place = r.job.place, .depth = r.job.depth, .role = r.job.role,
-		.force = r.job.force,
+		.force = r.job.force, .fresh = r.job.fresh,
 	};
 	for (unsigned i = 0; i < r.job.count; i++) {
 		add(i, name);
