@@ -10,21 +10,18 @@
 #include "spool_volume.h"
 
 #include "reach_volume.h"
+#include "volume_search.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <linux/fs.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
-#define SEARCH_DEPTH 6     /* Program Files/Microsoft/Exchange Server/V15/TransportRoles */
-#define SEARCH_DIRS 20000
 #define NAMES_MAX 4096
 
 static int zygote = -1;
@@ -107,86 +104,6 @@ bool spool_volume_is(const char *path)
 	return yes;
 }
 
-/* --- Is it mounted? ------------------------------------------------------------------ */
-
-/* The block devices that a disk and its partitions are have directories one inside the other. */
-static bool same_disk(dev_t a, dev_t b)
-{
-	char *dir[2];
-	bool same = false;
-
-	for (unsigned i = 0; i < 2; i++) {
-		dev_t dev = i == 0 ? a : b;
-		g_autofree char *link = g_strdup_printf("/sys/dev/block/%u:%u", major(dev), minor(dev));
-
-		dir[i] = realpath(link, NULL);
-	}
-	if (dir[0] != NULL && dir[1] != NULL) {
-		size_t x = strlen(dir[0]), y = strlen(dir[1]);
-
-		same = strncmp(dir[0], dir[1], MIN(x, y)) == 0 && (x == y || dir[x > y][MIN(x, y)] == '/' ||
-								   dir[x < y][MIN(x, y)] == '/');
-	}
-	free(dir[0]);
-	free(dir[1]);
-	return same;
-}
-
-/* The file behind a loop device, or behind that of which it is a partition. */
-static bool backed_by(dev_t loop, const struct stat *image)
-{
-	static const char *const where[] = { "loop", "../loop" };
-
-	for (unsigned i = 0; i < 2; i++) {
-		g_autofree char *path = g_strdup_printf("/sys/dev/block/%u:%u/%s/backing_file", major(loop),
-							minor(loop), where[i]);
-		g_autofree char *file = NULL;
-		struct stat st;
-
-		if (g_file_get_contents(path, &file, NULL, NULL) && stat(g_strchomp(file), &st) == 0)
-			return st.st_dev == image->st_dev && st.st_ino == image->st_ino;
-	}
-	return false;
-}
-
-static bool is_source(const char *source, const struct stat *image)
-{
-	struct stat st;
-
-	if (source[0] != '/' || stat(source, &st) < 0)
-		return false;
-	if (S_ISREG(st.st_mode))
-		return S_ISREG(image->st_mode) && st.st_dev == image->st_dev && st.st_ino == image->st_ino;
-	if (!S_ISBLK(st.st_mode))
-		return false;
-	return S_ISBLK(image->st_mode) ? same_disk(st.st_rdev, image->st_rdev) :
-					 backed_by(st.st_rdev, image);
-}
-
-/* Where the image, or a volume on it, is mounted to write (g_free); NULL = nowhere that is to be seen. */
-static char *mounted_at(const struct stat *image)
-{
-	g_autofree char *info = NULL;
-	g_auto(GStrv) lines = NULL;
-
-	if (!g_file_get_contents("/proc/self/mountinfo", &info, NULL, NULL))
-		return NULL;
-	lines = g_strsplit(info, "\n", -1);
-	for (char **line = lines; *line != NULL; line++) {
-		char *dash = strstr(*line, " - ");
-		g_auto(GStrv) left = g_strsplit(*line, " ", 6);
-		g_auto(GStrv) right = g_strsplit(dash != NULL ? dash + 3 : "", " ", 3);
-
-		if (g_strv_length(left) < 6 || g_strv_length(right) < 3)
-			continue;
-		g_autofree char *source = g_strcompress(right[1]);
-
-		if (g_str_has_prefix(right[2], "rw") && is_source(source, image))
-			return g_strcompress(left[4]);
-	}
-	return NULL;
-}
-
 /* --- Opening ---------------------------------------------------------------------------- */
 
 struct disk {
@@ -213,7 +130,7 @@ static char *open_error(const struct word *w, struct disk *d)
 	d->fd = open(w->image, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	if (d->fd < 0 || fstat(d->fd, &st) < 0)
 		return g_strdup_printf("cannot open: %s", g_strerror(errno));
-	where = mounted_at(&st);
+	where = volume_mounted_at(&st);
 	if (where != NULL)
 		return g_strdup_printf("is mounted at %s for writing, and what is read beside a mount looks like damage; "
 				       "scan the folder there, or unmount it", where);
@@ -327,6 +244,31 @@ static char *open_one(struct spool *spool, const struct word *w, struct disk *d)
 	return NULL;
 }
 
+/* Without a folder, the mailroot on the volume is meant when there is one only. NULL, or why not. */
+static char *only_mailroot(struct spool *spool)
+{
+	GPtrArray *found = g_ptr_array_new_with_free_func(g_free);
+	char *error = NULL;
+	struct volume_entry root;
+
+	if (volume_find(spool->reach.volume, "", &root) == 0)
+		volume_search(spool->reach.volume, root.ref, found);
+	if (found->len == 0 && spool_detect_names(spool_volume_names(spool, ".")) != format_by_name("iis", 3))
+		error = g_strdup_printf("no mailroot was found on the volume; name its folder: %s/FOLDER", spool->path);
+	if (found->len > 1)
+		error = g_strdup_printf("has several mailroots; say which, such as %s/%s", spool->path,
+					(const char *)found->pdata[0]);
+	if (found->len == 1) {
+		g_autofree char *path = g_steal_pointer(&spool->path);
+
+		g_free(spool->reach.below);
+		spool->reach.below = g_strdup(found->pdata[0]);
+		spool->path = g_strconcat(path, "/", spool->reach.below, NULL);
+	}
+	g_ptr_array_free(found, TRUE);
+	return error;
+}
+
 int spool_volume_open(struct spool *spool, const char *path, int index, char **error_r)
 {
 	struct disk d = { .fd = -1 };
@@ -349,10 +291,14 @@ int spool_volume_open(struct spool *spool, const char *path, int index, char **e
 	spool->reach.volume = d.volume;
 	spool->reach.below = g_steal_pointer(&w.below);
 	word_clear(&w);
+	if (spool->reach.below[0] == '\0' && (index < 0 || index == format_by_name("iis", 3)))
+		*error_r = only_mailroot(spool);
+	if (*error_r != NULL)
+		return -1;
 	if (index < 0)
 		index = spool_detect_names(spool_volume_names(spool, "."));
 	if (index < 0)
-		*error_r = g_strdup_printf("no mailroot of a server that is known here; name its folder: %s/FOLDER",
+		*error_r = g_strdup_printf("no spool of a server that is known here; name its folder: %s/FOLDER",
 					   spool->path);
 	return index;
 }
@@ -380,105 +326,7 @@ GPtrArray *spool_volume_names(const struct spool *spool, const char *dir)
 	return names;
 }
 
-/* --- Looking for mailroots --------------------------------------------------------------- */
-
-/* Folders that hold Windows, and whose thousands of folders hold no mail. */
-static const char *const elsewhere[] = {
-	"Windows", "WINNT", "System Volume Information", "$Recycle.Bin", "$Extend", "RECYCLER", "Recovery", "WinSxS",
-	"Users", "Documents and Settings", "PerfLogs", "MSOCache", NULL
-};
-
-static bool is_one_of(const char *name, const char *const *words)
-{
-	for (; *words != NULL; words++)
-		if (g_ascii_strcasecmp(name, *words) == 0)
-			return true;
-	return false;
-}
-
-struct folder {
-	char *path;
-	uint64_t ref;
-	unsigned depth;
-};
-
-struct search {
-	struct volume *volume;
-	GQueue todo;             /* struct folder */
-	GPtrArray *found;        /* paths */
-	const struct folder *in;
-	bool queue, virtual;     /* seen in a folder that is called Mailroot, TransportRoles */
-	unsigned looked;
-};
-
-static void folder_free(gpointer p)
-{
-	struct folder *f = p;
-
-	g_free(f->path);
-	g_free(f);
-}
-
-/* "vsi 1": a virtual server of Exchange 2000 and 2003. */
-static bool is_virtual(const char *name)
-{
-	return g_ascii_strncasecmp(name, "vsi ", 4) == 0 && g_ascii_isdigit(name[4]);
-}
-
-static char *below_of(const struct folder *in, const char *name)
-{
-	return in->path[0] != '\0' ? g_strconcat(in->path, "/", name, NULL) : g_strdup(name);
-}
-
-static bool on_folder(void *arg, const struct volume_entry *e)
-{
-	static const char *const places[] = { "Queue", "Pickup", "Replay", "Badmail", "Drop", NULL };
-	struct search *s = arg;
-	struct folder *f;
-
-	if (e->kind != VOLUME_DIR || is_one_of(e->name, elsewhere))
-		return true;
-	s->queue |= is_one_of(e->name, places);
-	s->virtual |= is_virtual(e->name);
-	if (s->in->depth + 1 >= SEARCH_DEPTH)
-		return true;
-	f = g_new(struct folder, 1);
-	*f = (struct folder){ below_of(s->in, e->name), e->ref, s->in->depth + 1 };
-	g_queue_push_tail(&s->todo, f);
-	return true;
-}
-
-/* Only a folder of these names is one by itself; any other that has such folders may be anybody's. */
-static bool is_root(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-	const char *name = slash != NULL ? slash + 1 : path;
-
-	return g_ascii_strcasecmp(name, "Mailroot") == 0 || g_ascii_strcasecmp(name, "TransportRoles") == 0 ||
-	       is_virtual(name);
-}
-
-static void search(struct volume *volume, uint64_t root, GPtrArray *found)
-{
-	struct search s = { .volume = volume, .todo = G_QUEUE_INIT, .found = found };
-	struct folder *f = g_new(struct folder, 1);
-
-	*f = (struct folder){ g_strdup(""), root, 0 };
-	g_queue_push_tail(&s.todo, f);
-	while ((f = g_queue_pop_head(&s.todo)) != NULL && s.looked++ < SEARCH_DIRS) {
-		unsigned lost;
-
-		s.in = f;
-		s.queue = s.virtual = false;
-		volume_list(volume, f->ref, on_folder, &s, &lost);
-		if (is_root(f->path) && s.queue)
-			g_ptr_array_add(found, g_strdup(f->path));
-		folder_free(f);
-	}
-	if (f != NULL)
-		folder_free(f);
-	g_queue_clear_full(&s.todo, folder_free);
-}
+/* --- Several at once ------------------------------------------------------------------ */
 
 static gint by_name(gconstpointer a, gconstpointer b)
 {
@@ -493,7 +341,7 @@ static void expand_volume(GPtrArray *found, struct word *w, struct disk *d, unsi
 	struct volume_facts facts;
 
 	if (!p->bitlocker && volume_open(d->volume, p->off, p->size, &facts) == 0)
-		search(d->volume, facts.root, roots);
+		volume_search(d->volume, facts.root, roots);
 	g_ptr_array_sort(roots, by_name);
 	for (guint k = 0; k < roots->len; k++) {
 		struct word one = { w->image, roots->pdata[k], w->given, w->off };

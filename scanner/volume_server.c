@@ -17,25 +17,19 @@
 
 #include <errno.h>
 #include <glib.h>
-#include <libbfio.h>
-#include <libfsntfs.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #define KEPT 4              /* entries that stay open */
-#define RECORD_VOLUME 3     /* of the MFT: $Volume; $LogFile is 2, the MFT itself 0, the root directory 5 */
-#define RECORD_LOG 2
+#define RECORD_MFT 0        /* of the MFT: itself */
 #define RECORD_ROOT 5
-#define ATTRIBUTE_VOLUME_INFORMATION 0x70
 #define ATTRIBUTE_LIST 0x20
 #define ATTRIBUTE_DATA 0x80
 #define LIST_MAX 4096       /* attributes of one file */
 #define FILETIME_1970 116444736000000000ull /* in units of 100 ns since 1601 */
 
 static struct server {
-	uint64_t off, size;      /* the volume on the disk */
-	uint64_t at;             /* the library's position in it */
 	libbfio_handle_t *io;
 	libfsntfs_volume_t *volume;
 	struct {
@@ -47,113 +41,19 @@ static struct server {
 	uint64_t clock;
 	libfsntfs_file_entry_t *mft;
 	uint32_t record_size;
-	int io_error;            /* errno of reading the disk, so that it is not taken for damage */
 	struct volume_request request;
 	struct volume_out out;
 	uint8_t frame[FRAME_MAX];
 } s;
-
-/* --- The disk ----------------------------------------------------------------------- */
-
-static bool disk_read_at(uint64_t off, void *to, size_t len)
-{
-	for (size_t done = 0; done < len;) {
-		ssize_t n = pread(VOLUME_FD, (char *)to + done, len - done, (off_t)(off + done));
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0) {
-			if (n < 0)
-				s.io_error = errno;
-			return false;
-		}
-		done += (size_t)n;
-	}
-	return true;
-}
-
-/* What the library reads with: a file that begins at s.off. */
-static ssize_t io_read(intptr_t *io, uint8_t *to, size_t size, libbfio_error_t **error)
-{
-	size_t len = s.at >= s.size ? 0 : MIN(size, s.size - s.at);
-
-	(void)io;
-	(void)error;
-	if (len > 0 && !disk_read_at(s.off + s.at, to, len))
-		return -1;
-	s.at += len;
-	return (ssize_t)len;
-}
-
-static off64_t io_seek(intptr_t *io, off64_t off, int whence, libbfio_error_t **error)
-{
-	off64_t from = whence == SEEK_CUR ? (off64_t)s.at : whence == SEEK_END ? (off64_t)s.size : 0;
-
-	(void)io;
-	(void)error;
-	if (off < -from || (off > 0 && from > INT64_MAX - off))
-		return -1;
-	s.at = (uint64_t)(from + off);
-	return (off64_t)s.at;
-}
-
-static int io_size(intptr_t *io, size64_t *size, libbfio_error_t **error)
-{
-	(void)io;
-	(void)error;
-	*size = s.size;
-	return 1;
-}
-
-static int io_yes(intptr_t *io, libbfio_error_t **error)
-{
-	(void)io;
-	(void)error;
-	return 1;
-}
-
-static int io_open(intptr_t *io, int flags, libbfio_error_t **error)
-{
-	(void)flags;
-	return io_yes(io, error);
-}
-
-static int io_close(intptr_t *io, libbfio_error_t **error)
-{
-	(void)io;
-	(void)error;
-	return 0;
-}
-
-static int io_free(intptr_t **io, libbfio_error_t **error)
-{
-	(void)error;
-	*io = NULL;
-	return 1;
-}
-
-static int io_clone(intptr_t **to, intptr_t *from, libbfio_error_t **error)
-{
-	(void)error;
-	*to = from; /* there is only one */
-	return 1;
-}
-
-static ssize_t io_write(intptr_t *io, const uint8_t *from, size_t size, libbfio_error_t **error)
-{
-	(void)io;
-	(void)from;
-	(void)size;
-	(void)error;
-	return -1;
-}
 
 /* --- Files --------------------------------------------------------------------------- */
 
 /* The library said no: why? */
 static int damaged(void)
 {
-	return s.io_error != 0 ? s.io_error : EUCLEAN;
+	int error = volume_io_error();
+
+	return error != 0 ? error : EUCLEAN;
 }
 
 static uint64_t reference_of(libfsntfs_file_entry_t *entry)
@@ -473,94 +373,13 @@ static int put_bytes(unsigned k)
 
 /* --- The volume ------------------------------------------------------------------------- */
 
-/* Has $Volume the mark that sends chkdsk over it? */
-static uint16_t flags_of_volume(void)
-{
-	libfsntfs_file_entry_t *entry = NULL;
-	uint16_t flags = VOLUME_DIRTY; /* what cannot be read is not clean */
-	int count = 0;
-
-	if (libfsntfs_volume_get_file_entry_by_index(s.volume, RECORD_VOLUME, &entry, NULL) != 1)
-		return flags;
-	libfsntfs_file_entry_get_number_of_attributes(entry, &count, NULL);
-	for (int i = 0; i < count; i++) {
-		libfsntfs_attribute_t *attribute = NULL;
-		uint32_t type = 0;
-
-		if (libfsntfs_file_entry_get_attribute_by_index(entry, i, &attribute, NULL) == 1 &&
-		    libfsntfs_attribute_get_type(attribute, &type, NULL) == 1 &&
-		    type == ATTRIBUTE_VOLUME_INFORMATION)
-			libfsntfs_volume_information_attribute_get_flags(attribute, &flags, NULL);
-		if (attribute != NULL)
-			libfsntfs_attribute_free(&attribute, NULL);
-	}
-	libfsntfs_file_entry_free(&entry, NULL);
-	return flags;
-}
-
-static bool all_ones(const uint8_t *p, size_t len)
-{
-	for (size_t i = 0; i < len; i++)
-		if (p[i] != 0xff)
-			return false;
-	return true;
-}
-
-/* Of the two restart pages the newer one counts. A log of nothing but ones was emptied, which is clean. */
-static enum volume_log log_state(void)
-{
-	libfsntfs_file_entry_t *entry = NULL;
-	uint8_t pages[2][4096];
-	enum volume_log state = VOLUME_LOG_UNKNOWN;
-	uint64_t newest = 0;
-
-	if (libfsntfs_volume_get_file_entry_by_index(s.volume, RECORD_LOG, &entry, NULL) != 1)
-		return state;
-	if (libfsntfs_file_entry_read_buffer_at_offset(entry, pages[0], sizeof pages, 0, NULL) ==
-	    (ssize_t)sizeof pages) {
-		if (all_ones(pages[0], sizeof pages))
-			state = VOLUME_LOG_CLEAN;
-		for (unsigned i = 0; i < 2; i++) {
-			uint64_t lsn;
-			bool clean;
-
-			if (!ntfs_restart(pages[i], sizeof pages[i], &lsn, &clean) ||
-			    (state != VOLUME_LOG_UNKNOWN && lsn < newest))
-				continue;
-			newest = lsn;
-			state = clean ? VOLUME_LOG_CLEAN : VOLUME_LOG_OPEN;
-		}
-	}
-	libfsntfs_file_entry_free(&entry, NULL);
-	return state;
-}
-
-/* A system that sleeps has the volume mounted: hiberfil.sys then begins with "hibr" or "HIBR". */
-static bool hibernated(libfsntfs_file_entry_t *root)
-{
-	static const char name[] = "hiberfil.sys";
-	libfsntfs_file_entry_t *entry = NULL;
-	char head[4] = "";
-	bool yes = false;
-
-	if (libfsntfs_file_entry_get_sub_file_entry_by_utf8_name(root, (const uint8_t *)name, strlen(name),
-								 &entry, NULL) != 1)
-		return false;
-	if (libfsntfs_file_entry_read_buffer_at_offset(entry, head, sizeof head, 0, NULL) == sizeof head)
-		yes = g_ascii_strncasecmp(head, "hibr", 4) == 0;
-	libfsntfs_file_entry_free(&entry, NULL);
-	return yes;
-}
-
 static int library_open(void)
 {
-	if (libbfio_handle_initialize(&s.io, (intptr_t *)&s, io_free, io_clone, io_open, io_close, io_read,
-				      io_write, io_seek, io_yes, io_yes, io_size, 0, NULL) != 1 ||
-	    libbfio_handle_open(s.io, LIBBFIO_OPEN_READ, NULL) != 1 ||
-	    libfsntfs_volume_initialize(&s.volume, NULL) != 1)
+	s.io = volume_io_open(s.request.off, s.request.size);
+	if (s.io == NULL || libfsntfs_volume_initialize(&s.volume, NULL) != 1)
 		return ENOMEM;
 	if (libfsntfs_volume_open_file_io_handle(s.volume, s.io, LIBFSNTFS_OPEN_READ, NULL) != 1 ||
-	    libfsntfs_volume_get_file_entry_by_index(s.volume, 0, &s.mft, NULL) != 1)
+	    libfsntfs_volume_get_file_entry_by_index(s.volume, RECORD_MFT, &s.mft, NULL) != 1)
 		return damaged();
 	return 0;
 }
@@ -574,8 +393,6 @@ static int put_facts(void)
 
 	if (s.volume != NULL || s.request.size == 0)
 		return EINVAL; /* one volume for one server */
-	s.off = s.request.off;
-	s.size = s.request.size;
 	ret = library_open();
 	if (ret != 0)
 		return ret;
@@ -585,9 +402,9 @@ static int put_facts(void)
 	libfsntfs_volume_get_serial_number(s.volume, &f.serial, NULL);
 	f.record_size = s.record_size = record;
 	f.root = reference_of(root);
-	f.flags = flags_of_volume();
-	f.log = log_state();
-	f.hibernated = hibernated(root);
+	f.flags = volume_state_flags(s.volume);
+	f.log = volume_state_log(s.volume);
+	f.hibernated = volume_state_hibernated(root);
 	libfsntfs_file_entry_free(&root, NULL);
 	volume_put_facts(&s.out, &f);
 	return 0;
@@ -596,10 +413,12 @@ static int put_facts(void)
 static int put_table(void)
 {
 	static struct volume_table table;
+	int error;
 
-	volume_disk_table(disk_read_at, s.request.size, &table);
-	if (s.io_error != 0)
-		return s.io_error;
+	volume_disk_table(volume_io_read, s.request.size, &table);
+	error = volume_io_error();
+	if (error != 0)
+		return error;
 	volume_put_table(&s.out, &table);
 	return 0;
 }
@@ -647,7 +466,7 @@ _Noreturn void volume_server_main(void)
 		if (n != sizeof s.request || s.request.name_len > VOLUME_NAME_MAX)
 			_exit(0);
 		s.request.name[s.request.name_len] = '\0';
-		s.io_error = 0;
+		volume_io_error(); /* of the last one */
 		volume_put_head(&s.out, (enum volume_verb)s.request.verb);
 #ifdef SPOOLCK_HOSTILE
 		if (hostile_volume(&s.request, &s.out))

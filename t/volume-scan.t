@@ -98,6 +98,8 @@ subtest 'what is to be done' => sub {
     unlike($r->{out}, qr/spoolck scan -[py]/, 'not with us');
     $r = spoolck('explain', "postfix:$spool:$bad[0]");
     like($r->{out}, qr/message text/, 'explain reads it') or diag($r->{out}, $r->{err});
+    $r = spoolck('explain', "postfix:$spool/incoming/$bad[0]");
+    like($r->{out}, qr/message text/, 'by its path, too') or diag($r->{out}, $r->{err});
     like(spoolck('spools', $spool)->{out}, qr/^\Q$spool\E: Postfix/, 'spools names it');
 };
 
@@ -161,6 +163,10 @@ subtest 'mailroots of IIS and Exchange' => sub {
             [ sort map { "$_->{id} $_->{verdict}" } @{ $mounted{$root}{messages} } ], 'and verdicts');
     }
     is_deeply([ map { $_->{path} } @{ scan($disk)->{start}{spools} } ], [ map { $_->{path} } @{ $raw->{start}{spools} } ], 'without a TYPE, too');
+    like(spoolck('explain', "iis:$disk:NTFS_1.EML")->{err}, qr/has several mailroots; say which, such as/, 'one message needs one mailroot');
+    my $none = spoolck('scan', "iis:$volume");
+    is(exit_bits($none), '8', 'a volume without a mailroot is no clean spool');
+    like($none->{err}, qr/no mailroot was found on the volume/, 'and that is said');
     my ($bad) = grep { $_->{verdict} eq 'corrupt' && $_->{parts}[0] =~ /^Queue/ } @{ $raw->{messages} };
     ok($bad, 'there is damage') or return;
     my $r = spoolck('scan', "iis:$bad->{spool}");
