@@ -19,7 +19,7 @@
 #define PAGES_MAX 100000  /* of a directory: more is no directory */
 
 #define DEATHS_MAX 100    /* servers that one process loses before it gives the volume up; */
-#define DEATHS_HUNG 10    /* one that hangs counts for so many, because each costs the deadline */
+#define DEATHS_HUNG 50    /* one that hangs counts for so many: two deadlines are less than that of a reader */
 
 /* A stream that is larger than its disk has holes, or a damaged size: it is not read for days. */
 #define SPARSE_MAX (UINT64_C(8) << 30)
@@ -126,7 +126,7 @@ static int have_server(struct volume *v, bool open)
 	int ret;
 
 	if (v->deaths >= DEATHS_MAX)
-		return -ECHILD;
+		return -EOWNERDEAD;
 	if (v->server.fd < 0) {
 		v->server_opened = false;
 		ret = hire_volume(&v->server, v->zygote, v->image, what);
@@ -353,6 +353,7 @@ const char *volume_error(int error)
 	case ECHILD: return "the process that reads the file system died over it";
 	case ETIME: return "the process that reads the file system did not answer in time";
 	case EPROTO: return "the process that reads the file system answered nonsense";
+	case EOWNERDEAD: return "the process that reads the file system died or hung too often; no more is tried";
 	case ESTALE: return "its place in the file system is another file's by now";
 	case ENOKEY: return "encrypted, and the key is not here";
 	}

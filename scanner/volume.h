@@ -8,7 +8,7 @@
  *
  * Functions return 0 (or a count) or a negative errno: -EUCLEAN a structure of the file system is damaged;
  * -EIO (and other errors of reading) the medium; -ECHILD the server died; -ETIME it hung; -EPROTO it
- * answered nonsense; -ESTALE the MFT record holds another file by now.
+ * answered nonsense; -EOWNERDEAD too many of them did; -ESTALE the MFT record holds another file by now.
  *
  * Facts: the documentation of libfsntfs and of the Linux-NTFS project.
  */

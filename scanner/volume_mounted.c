@@ -59,8 +59,10 @@ static bool is_source(const char *source, const struct stat *image)
 
 	if (source[0] != '/' || stat(source, &st) < 0)
 		return false;
+	if (S_ISREG(st.st_mode) && S_ISBLK(image->st_mode))
+		return backed_by(image->st_rdev, &st);
 	if (S_ISREG(st.st_mode))
-		return S_ISREG(image->st_mode) && st.st_dev == image->st_dev && st.st_ino == image->st_ino;
+		return st.st_dev == image->st_dev && st.st_ino == image->st_ino;
 	if (!S_ISBLK(st.st_mode))
 		return false;
 	return S_ISBLK(image->st_mode) ? same_disk(st.st_rdev, image->st_rdev) :

@@ -252,7 +252,7 @@ subtest 'a reader of file systems that was taken over' => sub {
         is(exit_bits($r), '8', "$act: an error");
         is($r->{summary}{messages}, 0, 'and no message');
     }
-    for my $act (qw(abort:stat garbage:stat)) {
+    for my $act (qw(abort:stat garbage:stat hang:stat)) {
         my $r = $run->($act);
         is_deeply([ @{ $r->{summary} }{qw(messages unchecked exit)} ], [ 203, 203, 8 ], "$act: nothing can be checked");
         is_deeply(told($r), [], 'and nothing is found');
