@@ -140,6 +140,9 @@ struct part {
 	uint64_t off;
 	size_t len;
 
+	uint64_t unwritten;     /* bytes at its end that were never written and read as zero (NTFS, valid data length); known
+	                         * of a volume that is not mounted, else 0 */
+
 	const char *name;       /* of a named stream, terminated; NULL = it is none */
 	size_t name_len;
 

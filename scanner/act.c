@@ -270,7 +270,7 @@ void act_recover(struct scan *scan)
 	struct q_store *store;
 	int root = scan->spool->root;
 
-	if (scan->options->policy == MOVE_NOTHING || scan->spool->network)
+	if (scan->options->policy == MOVE_NOTHING || scan->spool->network || spool_on_volume(scan->spool))
 		return;
 	if (q_store_open(scan->options->store, false, &store, &err) < 0)
 		return; /* no store: nothing is in flight; a bad one is told when it is needed */
@@ -340,7 +340,7 @@ static void act_idle(struct scan *scan)
 {
 	struct q_store *store;
 
-	if (scan->options->policy == MOVE_NOTHING || scan->spool->network ||
+	if (scan->options->policy == MOVE_NOTHING || scan->spool->network || spool_on_volume(scan->spool) ||
 	    q_store_open(scan->options->store, false, &store, NULL) < 0)
 		return;
 	if (q_lock(scan->spool->root, 0, NULL) == 0) {

@@ -69,6 +69,11 @@
 #define WORKER_MEMORY (256u << 20)
 #define WORKER_CPU_SECONDS 300
 
+/* A volume server keeps the index of a directory in memory (8 MiB for one of 30,000 files), and lives as long as
+ * the scan: so it may have more. It has WORKER_DEADLINE_MS for one answer, too. */
+#define VOLUME_MEMORY (512u << 20)
+#define VOLUME_CPU_SECONDS 3600
+
 /* Lanes: one per core, but a host with 64 cores does not need 64. */
 #define LANES_MAX 16
 

@@ -14,6 +14,7 @@
 #include "one.h"
 #include "output.h"
 #include "partpath.h"
+#include "spool_volume.h"
 #include "spools.h"
 #include "wire.h"
 
@@ -112,6 +113,34 @@ static struct spool *loose(const char *arg, char **below_r)
 	return spool;
 }
 
+/* A file on a volume that is not mounted: the nearest folder above it that is a spool. */
+static struct spool *find_on_volume(const struct settings *settings, const char *path, int index, char **below_r)
+{
+	g_autofree char *root = g_strdup(path);
+	char *slash;
+
+	while ((slash = strrchr(root, '/')) != NULL && slash != root && spool_volume_is(root)) {
+		g_autofree char *error = NULL;
+		struct spool *spool;
+
+		unsigned depth;
+
+		*slash = '\0';
+		g_autofree char *typed = index < 0 ? g_strdup(root) :
+						     g_strconcat(formats[index]->name, ":", root, NULL);
+		spool = spool_volume_is(root) ? spool_open(typed, &error) : NULL;
+		if (spool != NULL && one_place(spool->format, path + (slash + 1 - root), &depth) >= 0) {
+			*below_r = g_strdup(path + (slash + 1 - root));
+			to_anchor(spool, below_r);
+			spools_apply(settings, spool);
+			return spool;
+		}
+		spool_close(spool);
+	}
+	command_failed("%s: no spool of a server that is known here; give SPOOL:ID", path);
+	return NULL;
+}
+
 /* The argument's spool and the message's path below its root. NULL after saying why. */
 static struct spool *find(const struct settings *settings, const char *arg, char **path_r)
 {
@@ -134,6 +163,9 @@ static struct spool *find(const struct settings *settings, const char *arg, char
 			spools_apply(settings, spool);
 		return spool;
 	}
+	if (strchr(base_of(path), ':') == NULL && spool_volume_is(path))
+		return find_on_volume(settings, path, typed ? format_by_name(arg, (size_t)(colon - arg)) : -1,
+				      path_r);
 	colon = strrchr(arg, ':');
 	if (colon == NULL || colon[1] == '\0') {
 		command_failed("%s: %s; give a FILE, or SPOOL:ID", arg, g_strerror(errno));
@@ -277,6 +309,8 @@ static void on_result(void *arg, const struct lane_job *job,
 	case LANE_REPORT:
 		if (wire_get_report(answer, res->answer_len, &x->report)) {
 			severity_apply(x->severities, &x->report);
+			if (x->scan.spool->doubt != NULL)
+				severity_doubt(&x->report);
 			return;
 		}
 		break;

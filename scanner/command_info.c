@@ -6,6 +6,7 @@
 #include "command.h"
 #include "escape.h"
 #include "output.h"
+#include "spool_volume.h"
 #include "spools.h"
 
 #include <errno.h>
@@ -96,7 +97,18 @@ int command_spools(char **argv)
 					      &common);
 	int status = 0;
 	unsigned away;
-	GPtrArray *spools = spools_open(common.settings, names, spool_failed, &status, &away);
+	GPtrArray *spools;
+
+	for (char **name = names; *name != NULL; name++) {
+		const char *path;
+
+		spool_type(*name, &path);
+		if (spool_volume_is(path)) {
+			command_zygote(); /* which reads it */
+			break;
+		}
+	}
+	spools = spools_open(common.settings, names, spool_failed, &status, &away);
 
 	for (guint i = 0; i < spools->len; i++)
 		print_spool(spools->pdata[i], common.json);

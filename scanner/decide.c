@@ -31,6 +31,8 @@ static const char *forbidden(const struct scan *scan)
 {
 	const struct spool *s = scan->spool;
 
+	if (spool_on_volume(s))
+		return "the volume is not mounted, and nothing is ever written to one";
 	if (s->network)
 		return "the spool is on a network file system, where another host may use it; if none does, say "
 		       "exclusive=yes in spoolck.conf(5), or --offline if its server is stopped";

@@ -74,7 +74,7 @@ static int greet(struct hired *h, char *what)
 	return 0;
 }
 
-int hire(struct hired *h, int zygote, int memfd, char *what)
+static int engage(struct hired *h, int zygote, char kind, int with, char *what)
 {
 	int pair[2], ret;
 
@@ -86,11 +86,21 @@ int hire(struct hired *h, int zygote, int memfd, char *what)
 		return -errno;
 	strcpy(what, "asking for a worker");
 	h->fd = pair[0];
-	ret = zygote_ask(zygote, pair[1], memfd);
+	ret = zygote_ask(zygote, kind, pair[1], with);
 	close(pair[1]); /* or its end would never be seen */
 	if (ret == 0)
 		ret = greet(h, what);
 	if (ret < 0)
 		dismiss(h);
 	return ret;
+}
+
+int hire(struct hired *h, int zygote, int memfd, char *what)
+{
+	return engage(h, zygote, ZYGOTE_WORKER, memfd, what);
+}
+
+int hire_volume(struct hired *h, int zygote, int image, char *what)
+{
+	return engage(h, zygote, ZYGOTE_VOLUME, image, what);
 }

@@ -20,6 +20,9 @@ struct hired {
  * served its time. 0 or a negative errno, `what` (60 bytes) then names the step. */
 int hire(struct hired *h, int zygote, int memfd, char *what);
 
+/* The same of a volume server (volume_server.c) that reads `image`. */
+int hire_volume(struct hired *h, int zygote, int image, char *what);
+
 /* Kill it, whatever it is doing. */
 void dismiss(struct hired *h);
 

@@ -20,6 +20,7 @@
 #include "hire.h"
 #include "lanemem.h"
 #include "slot.h"
+#include "volume.h"
 #include "wire.h"
 
 #include <errno.h>
@@ -294,6 +295,17 @@ static void add(unsigned index, const char *name)
 	unchecked(&r.slots[0], UNCHECKED_TOO_BIG);
 }
 
+static bool on_volume(void)
+{
+	return r.config.reach != NULL && r.config.reach->volume != NULL;
+}
+
+/* The job's directory; on a volume there is nothing to be held open, and the root stands for it. */
+static int dir_open(const char *path)
+{
+	return on_volume() ? r.config.root : open_beneath(r.config.root, path, O_RDONLY | O_DIRECTORY);
+}
+
 static void job_run(const char *strings)
 {
 	const char *name = strings + strlen(strings) + 1;
@@ -306,7 +318,7 @@ static void job_run(const char *strings)
 		dismiss(&r.worker);
 	r.source = (struct slot_source){
 		.config = &r.config, .mem = &r.mem, .dir_path = strings,
-		.dir = open_beneath(r.config.root, strings, O_RDONLY | O_DIRECTORY),
+		.dir = dir_open(strings),
 		.place = r.job.place, .depth = r.job.depth, .role = r.job.role,
 		.force = r.job.force, .fresh = r.job.fresh,
 	};
@@ -315,7 +327,7 @@ static void job_run(const char *strings)
 		name += strlen(name) + 1;
 	}
 	batch_flush();
-	if (r.source.dir >= 0)
+	if (r.source.dir >= 0 && r.source.dir != r.config.root)
 		close(r.source.dir);
 	if (r.job.fresh)
 		dismiss(&r.worker);
@@ -351,6 +363,8 @@ static _Noreturn void reader_main(void)
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	signal(SIGINT, SIG_IGN); /* the coordinator decides when to end, also where a service manager tells all */
 	signal(SIGTERM, SIG_IGN);
+	if (on_volume())
+		volume_inherited(r.config.reach->volume);
 	if (lanemem_open(&r.mem) < 0)
 		_exit(1);
 	head = lanemem_at(&r.mem, 0);

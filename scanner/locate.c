@@ -6,9 +6,11 @@
 #include "beneath.h"
 #include "names.h"
 #include "partpath.h"
+#include "reach_volume.h"
 #include "scan.h"
 #include "walk.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <string.h>
@@ -16,11 +18,19 @@
 
 bool stat_beneath(const struct spool *spool, const char *path, struct stat *st)
 {
-	int fd = open_beneath(spool->root, path, O_PATH);
-	bool ok = fd >= 0 && fstat(fd, st) == 0;
+	bool ok;
+	int fd;
 
+	if (spool_on_volume(spool)) {
+		errno = -reach_volume_stat(&spool->reach, path, st);
+		return errno == 0;
+	}
+	fd = open_beneath(spool->root, path, O_PATH);
+	ok = fd >= 0 && fstat(fd, st) == 0;
 	if (fd >= 0)
 		close(fd);
+	else
+		errno = -fd;
 	return ok;
 }
 
@@ -110,6 +120,6 @@ struct outcome *spool_locate(const struct spool *spool, const char *id)
 	o->id = changes ? g_strndup(name.id, name.id_len) : g_strdup(id);
 	o->facts = (struct file_facts){ st.st_dev, st.st_ino, (uint64_t)st.st_size, st.st_mtim,
 					st.st_ctim, st.st_mode, st.st_uid, st.st_gid,
-					(uint32_t)st.st_nlink };
+					(uint32_t)st.st_nlink, 0 };
 	return o;
 }

@@ -8,7 +8,7 @@
 
 #include <sys/stat.h>
 
-/* stat below the root, without following a link anywhere. */
+/* stat below the root, without following a link anywhere. False: errno says why. */
 bool stat_beneath(const struct spool *spool, const char *path, struct stat *st);
 
 /* Is there a file of this id in some place where messages lie? The path of one whose inode

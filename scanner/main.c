@@ -10,6 +10,7 @@
 #include "escape.h"
 #include "hire.h"
 #include "lanemem.h"
+#include "spool_volume.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -95,6 +96,7 @@ int command_zygote(void)
 	}
 	if (ret < 0)
 		exit(command_failed("no sandbox, no scan: %s: %s", step, g_strerror(-ret)));
+	spool_volume_zygote(zygote);
 	return zygote;
 }
 

@@ -89,7 +89,7 @@ static void put_todo(const struct scan *scan)
 		stop |= f->places[o->place].lock == MOVE_STOPPED &&
 			scan->spool->running != SERVER_STOPPED;
 	}
-	if (left) {
+	if (left && !spool_on_volume(scan->spool)) {
 		g_auto(GStrv) units = stop ? units_of(scan->spool) : NULL;
 
 		printf("\n%sDO THIS%s%s\n", print_on(BOLD), print_on(PLAIN),
@@ -103,6 +103,8 @@ static void put_todo(const struct scan *scan)
 		if (stop)
 			put_command("start", units, UINT_MAX, f->start_command);
 	}
+	if (spool_on_volume(scan->spool))
+		text_todo_windows(scan);
 	if (moved != NULL) {
 		GString *line = g_string_new("Undo: spoolck quarantine restore ");
 

@@ -36,4 +36,9 @@ void text_noted(const struct scan *scan);
 /* How old the mail is, as bars; what the server keeps back. Nothing for a queue that one sees at a glance. */
 void text_queue(const struct scan *scan);
 
+/* --- output_text_windows.c ----------------------------------------------------------- */
+
+/* For a spool on a volume: what moves the corrupt messages on their own host. */
+void text_todo_windows(const struct scan *scan);
+
 #endif

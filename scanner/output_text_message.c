@@ -9,6 +9,7 @@
 #include "output_text.h"
 
 #include "print.h"
+#include "volume.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -21,10 +22,10 @@ char *unchecked_text(const struct outcome *o)
 {
 	switch (o->why) {
 	case UNCHECKED_OPEN:
-		return g_strdup_printf("cannot be opened: %s", g_strerror(o->error));
+		return g_strdup_printf("cannot be opened: %s", volume_error(o->error));
 	case UNCHECKED_READ:
 		return g_strdup_printf("cannot be read at byte %" PRIu64 ": %s", o->offset,
-				       g_strerror(o->error));
+				       volume_error(o->error));
 	case UNCHECKED_STREAM:
 		return g_strdup("a named stream of more than 64 KiB cannot be read through this mount; mount with "
 				"ntfs-3g -o streams_interface=windows");

@@ -11,6 +11,7 @@
 #include "config.h"
 
 #include "reach.h"
+#include "reach_volume.h"
 
 #include "beneath.h"
 #include "names.h"
@@ -55,11 +56,11 @@ static int stat_fd(int fd, struct file_facts *f)
 
 int reach_facts(const struct reach_part *part, struct file_facts *f)
 {
-	int ret = stat_fd(part->fd, f);
+	int ret = part->volume != NULL ? reach_volume_facts(part, f) : stat_fd(part->fd, f);
 	char *value;
 	ssize_t n;
 
-	if (ret < 0 || part->attribute[0] == '\0')
+	if (ret < 0 || part->volume != NULL || part->attribute[0] == '\0')
 		return ret;
 	value = g_malloc(ATTRIBUTE_MAX); /* to ask for the size alone would be answered wrongly */
 	n = fgetxattr(part->fd, part->attribute, value, ATTRIBUTE_MAX);
@@ -75,9 +76,7 @@ int reach_file(int dir, const char *name, struct reach_part *part)
 	static bool noatime_refused;
 	const int flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY;
 
-	part->fd = -1;
-	part->borrowed = false;
-	part->attribute[0] = '\0';
+	*part = (struct reach_part){ .fd = -1 };
 	if (!noatime_refused) {
 		part->fd = openat(dir, name, flags | O_NOATIME);
 		if (part->fd >= 0 || (errno != EPERM && errno != EINVAL))
@@ -88,6 +87,14 @@ int reach_file(int dir, const char *name, struct reach_part *part)
 		return -errno;
 	noatime_refused = true;
 	return 0;
+}
+
+int reach_path(const struct reach *r, int root, const char *path, int flags, struct reach_part *part)
+{
+	if (r != NULL && r->volume != NULL)
+		return reach_volume_open(r, path, part);
+	*part = (struct reach_part){ .fd = open_beneath(root, path, flags) };
+	return MIN(part->fd, 0);
 }
 
 static ssize_t read_attribute(const struct reach_part *part, uint8_t *to, size_t len, uint64_t off)
@@ -111,6 +118,8 @@ ssize_t reach_read(const struct reach_part *part, uint8_t *to, size_t len, uint6
 {
 	size_t done = 0;
 
+	if (part->volume != NULL)
+		return reach_volume_read(part, to, len, off);
 	if (part->attribute[0] != '\0')
 		return read_attribute(part, to, len, off);
 	while (done < len) {
@@ -331,7 +340,9 @@ int reach_list(const struct reach *r, int dir, const char *name, const struct re
 	if (!reach_sees(r))
 		return 0;
 	names = g_ptr_array_new_with_free_func(g_free);
-	if (r->way == REACH_BESIDE)
+	if (r->way == REACH_VOLUME)
+		ret = reach_volume_streams(file, names);
+	else if (r->way == REACH_BESIDE)
 		ret = list_shown(r, dir, name, names);
 	else
 		ret = list_attributes(r->way, file->fd, names);
@@ -346,6 +357,8 @@ int reach_stream(const struct reach *r, int dir, const char *name, const struct 
 	g_autofree char *path = NULL;
 	bool samba = r->way == REACH_SAMBA;
 
+	if (r->way == REACH_VOLUME)
+		return reach_volume_stream(file, stream, part);
 	if (r->way == REACH_XATTR || samba) {
 		*part = (struct reach_part){ .fd = file->fd, .borrowed = true };
 		g_snprintf(part->attribute, sizeof part->attribute, "%s%s%s", samba ? SAMBA : USER, stream,
@@ -449,6 +462,10 @@ static enum reach_way way_of_place(struct reach *r, const struct format *format,
 
 void reach_probe(int root, const struct format *format, char **names, struct reach *reach)
 {
+	if (reach->volume != NULL) {
+		reach->names = names;
+		return;
+	}
 	*reach = (struct reach){ .way = REACH_FILES, .names = names };
 	for (unsigned p = 0; p < format->nplaces && reach->way == REACH_FILES; p++) {
 		int fd = format->places[p].streams ?
@@ -470,6 +487,8 @@ const char *reach_words(enum reach_way way)
 		return "attributes user.DosStream.NAME (Samba)";
 	case REACH_BESIDE:
 		return "side files FILE:NAME";
+	case REACH_VOLUME:
+		return "the volume, which is not mounted";
 	case REACH_FILES:
 	case REACH_HIDDEN:
 		break;

@@ -19,6 +19,8 @@ struct file_facts {
 	uint64_t dev, ino, size;
 	struct timespec mtime, ctime;
 	uint32_t mode, uid, gid, nlink;
+	uint64_t unwritten;     /* so many bytes at its end were never written and read as zero; only a volume that is
+	                         * not mounted shows that, elsewhere 0 */
 };
 
 /* In the order in which they are tried. */
@@ -29,6 +31,7 @@ enum reach_way {
 	REACH_SAMBA,  /* Samba's vfs_streams_xattr: user.DosStream.NAME:$DATA */
 	REACH_BESIDE, /* an unpacked archive: side files FILE:NAME */
 	REACH_HIDDEN, /* NTFS, mounted so that streams are not to be seen */
+	REACH_VOLUME, /* NTFS, not mounted: by libfsntfs in a process of its own */
 };
 
 #define REACH_NAME 256      /* bytes of a stream's name, terminated; longer ones are counted only */
@@ -39,13 +42,18 @@ struct reach {
 	enum reach_way way;
 	bool any;               /* there was a message of which streams are expected */
 	char **names;           /* of streams, first come first; NULL ends; whatever its case. The spool's */
+	struct volume *volume;  /* REACH_VOLUME, else NULL: then a directory's descriptor means nothing */
+	char *below;            /* path of the spool on it */
+	bool still;             /* it was unmounted cleanly: no file is being written */
 };
 
 /* One part, open. It is read with reach_read() and not written. */
 struct reach_part {
 	int fd;                 /* -1 = closed */
 	bool borrowed;          /* of the file that the stream is an attribute of */
-	char attribute[REACH_NAME + 32]; /* "" = the bytes of fd */
+	char attribute[REACH_NAME + 32]; /* "" = the bytes of fd; of a volume: the stream */
+	struct volume *volume;  /* NULL = none; then fd is merely not negative */
+	uint64_t ref;
 };
 
 /* The streams of one file. Those that reach.names has come first, at the index that they have there. */
@@ -71,6 +79,10 @@ static inline bool reach_sees(const struct reach *r)
 
 /* Open the file dir/name without following, waiting or disturbing: 0 or a negative errno. */
 int reach_file(int dir, const char *name, struct reach_part *part);
+
+/* Open the file at `path` below the spool's root, following no link: 0 or a negative errno. `flags` as for
+ * open_beneath(). */
+int reach_path(const struct reach *r, int root, const char *path, int flags, struct reach_part *part);
 
 /* The streams of dir/name, which is open as `file`: 0 or a negative errno. */
 int reach_list(const struct reach *r, int dir, const char *name, const struct reach_part *file,

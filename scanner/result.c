@@ -55,6 +55,8 @@ static struct report *report_own(const struct work *w, enum finding_id id)
 	report_reset(&r);
 	report_add(&r, id, 0, 0, 0);
 	severity_apply(w->scan->options->severities, &r);
+	if (w->scan->spool->doubt != NULL)
+		severity_doubt(&r);
 	return work_report(&r);
 }
 
@@ -208,6 +210,8 @@ void work_result(void *arg, const struct lane_job *job, const struct lane_result
 		res.why = UNCHECKED_GARBAGE;
 	} else if (res.status == LANE_REPORT) {
 		severity_apply(w->scan->options->severities, &w->report);
+		if (w->scan->spool->doubt != NULL)
+			severity_doubt(&w->report);
 	}
 	if (res.status == LANE_JOB_DONE) {
 		count_clean(w, job, &res);

@@ -9,6 +9,7 @@
 #include "spool.h"
 
 #include "host.h"
+#include "spool_volume.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -104,7 +105,9 @@ char **spool_expand_all(char *const *args)
 		int type = spool_type(*args, &path);
 		guint before = found->len;
 
-		if (detect_path(path) < 0)
+		if (spool_volume_is(path))
+			spool_volume_expand(found, path, type);
+		else if (detect_path(path) < 0)
 			add_below(found, path, type);
 		if (found->len == before)
 			g_ptr_array_add(found, g_strdup(*args));

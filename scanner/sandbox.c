@@ -86,22 +86,22 @@ int sandbox_prepare(const struct sandbox_user *user, int *landlock_r, const char
 	return landlock(landlock_r);
 }
 
-static int limits(void)
+static int limits(bool volume)
 {
-	static const struct {
+	const struct {
 		int which;
 		rlim_t value;
 	} table[] = {
 		{ RLIMIT_CORE, 0 },
 		{ RLIMIT_FSIZE, 0 },
-		{ RLIMIT_NOFILE, WORKER_FD + 1 },
+		{ RLIMIT_NOFILE, volume ? VOLUME_FD + 1 : WORKER_FD + 1 },
 		{ RLIMIT_NPROC, 0 },
 		{ RLIMIT_MEMLOCK, 0 },
 		{ RLIMIT_STACK, WORKER_STACK },
 #ifndef SANITIZED
-		{ RLIMIT_DATA, WORKER_MEMORY },
+		{ RLIMIT_DATA, volume ? VOLUME_MEMORY : WORKER_MEMORY },
 #endif
-		{ RLIMIT_CPU, WORKER_CPU_SECONDS },
+		{ RLIMIT_CPU, volume ? VOLUME_CPU_SECONDS : WORKER_CPU_SECONDS },
 	};
 
 	for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
@@ -114,8 +114,9 @@ static int limits(void)
 }
 
 /* The whole list of what is allowed; reviewed like a constitution. */
-static int filter(scmp_filter_ctx ctx)
+static int filter(scmp_filter_ctx ctx, bool volume)
 {
+	const struct scmp_arg_cmp disk = SCMP_A0(SCMP_CMP_EQ, VOLUME_FD, 0);
 	const struct scmp_arg_cmp channel = SCMP_A0(SCMP_CMP_EQ, WORKER_FD, 0);
 	const struct scmp_arg_cmp not_exec = SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0);
 	const struct scmp_arg_cmp anonymous =
@@ -130,6 +131,11 @@ static int filter(scmp_filter_ctx ctx)
 	ret |= seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(rt_sigreturn), 0);
 	ret |= seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(exit), 0);
 	ret |= seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(exit_group), 0);
+	if (volume) {
+		ret |= seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(pread64), 1, disk);
+		/* large blocks of memory grow; what is mapped is anonymous, as above */
+		ret |= seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(mremap), 0);
+	}
 #ifdef SANITIZED /* what the sanitizers' own code needs; such a build is for tests only */
 	ret |= seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(sigaltstack), 0);
 	ret |= seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(gettid), 0);
@@ -138,7 +144,7 @@ static int filter(scmp_filter_ctx ctx)
 	return ret == 0 ? 0 : -EINVAL;
 }
 
-int sandbox_close(const char **what_r)
+static int close_door(bool volume, const char **what_r)
 {
 #ifdef SPOOLCK_SANDBOX_KILL
 	const uint32_t otherwise = SCMP_ACT_KILL_PROCESS;
@@ -149,16 +155,26 @@ int sandbox_close(const char **what_r)
 	int ret;
 
 	*what_r = "resource limits";
-	ret = limits();
+	ret = limits(volume);
 	if (ret < 0)
 		return ret;
 	*what_r = "seccomp";
 	ctx = seccomp_init(otherwise);
 	if (ctx == NULL)
 		return -ENOMEM;
-	ret = filter(ctx);
+	ret = filter(ctx, volume);
 	if (ret == 0)
 		ret = seccomp_load(ctx);
 	seccomp_release(ctx);
 	return ret < 0 ? ret : 0;
+}
+
+int sandbox_close(const char **what_r)
+{
+	return close_door(false, what_r);
+}
+
+int sandbox_close_volume(const char **what_r)
+{
+	return close_door(true, what_r);
 }

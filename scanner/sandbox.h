@@ -11,6 +11,9 @@
 /* The only descriptor of a worker: its channel to the reader. */
 #define WORKER_FD 0
 
+/* A volume server has a second one: the disk or image, open for reading. */
+#define VOLUME_FD 1
+
 /* Who the workers are. For root a user that owns nothing: "spoolck", else "nobody"; for
  * anybody else the same user. */
 struct sandbox_user {
@@ -32,5 +35,8 @@ int sandbox_prepare(const struct sandbox_user *user, int *landlock_r, const char
  * WORKER_FD, use anonymous memory, and exit; every other call fails with
  * ENOSYS (a build with -DSPOOLCK_SANDBOX_KILL: kills). 0 or a negative errno. */
 int sandbox_close(const char **what_r);
+
+/* The same for a volume server: it may also read at a position from VOLUME_FD. */
+int sandbox_close_volume(const char **what_r);
 
 #endif

@@ -11,6 +11,7 @@
  */
 #include "config.h"
 
+#include "volume.h"
 #include "work.h"
 
 #include "accepted.h"
@@ -187,7 +188,7 @@ static void on_error(void *arg, const char *dir, int error)
 
 	w->scan->failed = true;
 	g_ptr_array_add(w->scan->notes, g_strdup_printf("Cannot read %s: %s.", dir,
-							g_strerror(error)));
+							volume_error(error)));
 }
 
 /* --- The run ------------------------------------------------------------------ */
@@ -392,6 +393,9 @@ struct scan *scan_run(struct spool *spool, const struct scan_options *options,
 			       .outcomes = g_ptr_array_new_with_free_func(
 				       (GDestroyNotify)outcome_free),
 			       .notes = g_ptr_array_new_with_free_func(g_free) };
+	if (spool->doubt != NULL)
+		g_ptr_array_add(scan->notes, g_strdup_printf(
+			"Nothing found here is more than suspect: %s.", spool->doubt));
 	news_tell(scan, true);
 	act_recover(scan);
 	w->scan = scan;

@@ -68,3 +68,9 @@ void severity_apply(const struct severity_rules *rules, struct report *report)
 			f->severity = (uint8_t)rule->severity;
 	}
 }
+
+void severity_doubt(struct report *report)
+{
+	for (unsigned i = 0; i < report->count; i++)
+		report->findings[i].severity = (uint8_t)MIN(report->findings[i].severity, SEV_SUSPECT);
+}

@@ -41,4 +41,7 @@ const char *severity_words(const struct severity_rule *rule);
  * may be NULL. */
 void severity_apply(const struct severity_rules *rules, struct report *report);
 
+/* Nothing that was found is proven: corrupt becomes suspect. */
+void severity_doubt(struct report *report);
+
 #endif

@@ -15,6 +15,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define FILE_FLAGS (O_RDONLY | O_NONBLOCK | O_NOCTTY)
+
 /* --- One file ---------------------------------------------------------------- */
 
 /* Did anything change that a writer changes? */
@@ -28,7 +30,8 @@ static bool facts_same(const struct file_facts *a, const struct file_facts *b)
 static void part_fill(struct lane_part *p, const struct file_facts *f)
 {
 	*p = (struct lane_part){ .ino = f->ino, .size = f->size, .mtime = f->mtime.tv_sec,
-				 .mode = f->mode, .uid = f->uid, .gid = f->gid, .nlink = f->nlink };
+				 .mode = f->mode, .uid = f->uid, .gid = f->gid, .nlink = f->nlink,
+				 .unwritten = f->unwritten };
 }
 
 /* --- One part ---------------------------------------------------------------- */
@@ -107,7 +110,8 @@ static enum load load_anchor(struct slot *s, const struct slot_source *src,
 		return ended(end, LANE_FOREIGN);
 	part = (struct part){ .ino = f->ino, .size = f->size, .mtime = f->mtime.tv_sec,
 			      .mode = f->mode, .uid = f->uid, .gid = f->gid, .nlink = f->nlink };
-	if (!src->force && src->config->format->in_flight(s->place, &part, &src->config->site))
+	if (!src->force && !(src->config->reach != NULL && src->config->reach->still) &&
+	    src->config->format->in_flight(s->place, &part, &src->config->site))
 		return ended(end, LANE_BUSY);
 	return load_part(s, src, 0, file, end);
 }
@@ -131,7 +135,8 @@ static enum load load_lone(struct slot *s, const struct slot_source *src,
 
 /* The message was listed and is not there: has the server moved it on? Twice over
  * all places that mail can reach from here, since it may move again while we look. */
-static int find_again(struct slot *s, const struct slot_source *src, const char *id, size_t id_len)
+static int find_again(struct slot *s, const struct slot_source *src, const char *id, size_t id_len,
+		      struct reach_part *file)
 {
 	const struct format *format = src->config->format;
 	unsigned reach = 1u << s->place;
@@ -145,17 +150,14 @@ static int find_again(struct slot *s, const struct slot_source *src, const char 
 	for (unsigned round = 0; round < 2; round++)
 		for (unsigned p = 0; p < format->nplaces; p++)
 			for (unsigned d = 0; d <= MIN(format->places[p].depth_max, usual); d++) {
-				int fd;
-
 				if ((reach & 1u << p) == 0 ||
 				    format_path(format, &src->config->site, p, 0, id, id_len,
 						d, path, sizeof path) == 0)
 					continue;
-				fd = open_beneath(src->config->root, path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
-				if (fd >= 0) {
+				if (reach_path(src->config->reach, src->config->root, path, FILE_FLAGS, file) == 0) {
 					strcpy(s->path, path);
 					s->place = p;
-					return fd;
+					return 0;
 				}
 			}
 	return -ENOENT;
@@ -195,9 +197,9 @@ static bool begin(struct slot *s, const struct slot_source *src, const struct na
 static void load_facts(struct slot *s, const struct slot_source *src, unsigned role,
 		       const char *path)
 {
-	struct reach_part part = { .fd = open_beneath(src->config->root, path, O_PATH) };
+	struct reach_part part;
 
-	if (part.fd < 0)
+	if (reach_path(src->config->reach, src->config->root, path, O_PATH, &part) < 0)
 		return;
 	if (reach_facts(&part, &s->facts[role]) == 0)
 		part_fill(&message_of(s, src->mem)->parts[role], &s->facts[role]);
@@ -208,14 +210,14 @@ static void load_facts(struct slot *s, const struct slot_source *src, unsigned r
 static enum load load_file(struct slot *s, const struct slot_source *src, unsigned role, const char *path,
 			   struct load_end *end)
 {
-	struct reach_part part = { .fd = open_beneath(src->config->root, path,
-						      O_RDONLY | O_NONBLOCK | O_NOCTTY) };
+	struct reach_part part;
 	enum load done;
+	int ret = reach_path(src->config->reach, src->config->root, path, FILE_FLAGS, &part);
 
-	if (part.fd == -ENOENT)
+	if (ret == -ENOENT)
 		return LOAD_OK;
-	if (part.fd < 0)
-		return refused(end, part.fd);
+	if (ret < 0)
+		return refused(end, ret);
 	if (reach_facts(&part, &s->facts[role]) < 0 || !S_ISREG(s->facts[role].mode))
 		done = ended(end, LANE_FOREIGN);
 	else
@@ -323,13 +325,14 @@ void slot_close(struct slot *s)
 static int open_anchor(struct slot *s, const struct slot_source *src, const char *name,
 		       const struct name *id, struct reach_part *file)
 {
-	int ret = src->dir >= 0 ? reach_file(src->dir, name, file) : src->dir;
+	const struct reach *reach = src->config->reach;
+	int ret = src->dir;
 
-	if (ret == -ENOENT) {
-		*file = (struct reach_part){ .fd = find_again(s, src, id->id, id->id_len) };
-		ret = file->fd < 0 ? file->fd : 0;
-	}
-	return ret;
+	if (reach != NULL && reach->volume != NULL)
+		ret = reach_path(reach, -1, s->path, FILE_FLAGS, file);
+	else if (src->dir >= 0)
+		ret = reach_file(src->dir, name, file);
+	return ret == -ENOENT ? find_again(s, src, id->id, id->id_len, file) : ret;
 }
 
 enum load slot_load(struct slot *s, const struct slot_source *src, const char *name,

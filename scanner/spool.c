@@ -13,6 +13,7 @@
 #include "beneath.h"
 #include "host.h"
 #include "split.h"
+#include "spool_volume.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -61,9 +62,8 @@ static GPtrArray *names_of(int root)
 	return names;
 }
 
-int spool_detect(int root)
+int spool_detect_names(GPtrArray *names)
 {
-	GPtrArray *names = names_of(root);
 	unsigned best = 0;
 	int index = -1;
 
@@ -77,6 +77,17 @@ int spool_detect(int root)
 	}
 	g_ptr_array_free(names, TRUE);
 	return index;
+}
+
+int spool_detect(int root)
+{
+	return spool_detect_names(names_of(root));
+}
+
+/* The names in the root of a spool. */
+static GPtrArray *root_names(const struct spool *spool)
+{
+	return spool_on_volume(spool) ? spool_volume_names(spool, ".") : names_of(spool->root);
 }
 
 /* --- The server ------------------------------------------------------------ */
@@ -185,7 +196,7 @@ static enum running seen_running(const struct spool *spool)
 
 enum running spool_running(const struct spool *spool)
 {
-	enum running running = seen_running(spool);
+	enum running running = spool_on_volume(spool) ? SERVER_STOPPED : seen_running(spool);
 
 	return spool->offline && running == SERVER_UNKNOWN ? SERVER_STOPPED : running;
 }
@@ -314,6 +325,13 @@ static void site_learn(struct spool *spool)
 	struct statvfs vfs;
 
 	spool->site = (struct site){ .now = time(NULL), .owner = UINT32_MAX };
+	spool->disk_used = spool->inodes_used = 101;
+	if (spool_on_volume(spool)) { /* whose server is not running, and whose owners are none of ours */
+		for (unsigned i = 0; i < f->nplaces; i++)
+			spool->site.group[i] = spool->site.owners[i] = UINT32_MAX;
+		split_learn(spool);
+		return;
+	}
 	for (unsigned i = 0; i < f->nplaces; i++) {
 		bool ask = (f->groups >> i & 1) != 0 || f->many_owners ||
 			   (f->places[i].kind == PLACE_QUEUE && spool->site.owner == UINT32_MAX);
@@ -339,7 +357,6 @@ static void site_learn(struct spool *spool)
 		spool->site.record_limit = limit != NULL ? strtoull(limit, NULL, 10) : 0;
 		keep_learn(spool);
 	}
-	spool->disk_used = spool->inodes_used = 101;
 	if (fstatvfs(spool->root, &vfs) == 0) {
 		spool->disk_used = percent_used(vfs.f_blocks, vfs.f_bfree, vfs.f_bavail);
 		spool->inodes_used = percent_used(vfs.f_files, vfs.f_ffree, vfs.f_favail);
@@ -356,7 +373,8 @@ void spool_set_streams(struct spool *spool, char **names)
 
 	for (unsigned i = 0; i < spool->format->nroles; i++)
 		roles += spool->format->roles[i].stream;
-	if (roles == 0)
+	if (roles == 0 || (spool->streams != NULL &&
+			   g_strv_equal((const gchar *const *)spool->streams, (const gchar *const *)names)))
 		return;
 	g_strfreev(spool->streams);
 	spool->streams = g_strdupv(names);
@@ -369,11 +387,10 @@ void spool_set_streams(struct spool *spool, char **names)
 
 /* A format whose places are spelled as they are in this directory (the server minds no case, we do):
  * to be freed with its places. */
-static struct format *format_spelled(const struct format *format, int root)
+static struct format *format_spelled(const struct format *format, GPtrArray *names)
 {
 	struct format *own = g_memdup2(format, sizeof *format);
 	struct place *places = g_memdup2(format->places, format->nplaces * sizeof *places);
-	GPtrArray *names = names_of(root);
 
 	for (unsigned p = 0; p < own->nplaces; p++) {
 		places[p].name = g_strdup(places[p].name);
@@ -440,7 +457,9 @@ struct spool *spool_open(const char *arg, char **error_r)
 	spool->path = absolute(path);
 	/* The operator may name the spool through a link; below it none is followed. */
 	spool->root = open(spool->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK);
-	if (spool->root < 0)
+	if (spool->root < 0 && spool_volume_is(path))
+		index = spool_volume_open(spool, path, index, error_r);
+	else if (spool->root < 0)
 		*error_r = g_strdup_printf("cannot open: %s", g_strerror(errno));
 	else if (index < 0 && (index = spool_detect(spool->root)) < 0)
 		*error_r = g_strdup("not the spool of any server that is known here; to force a "
@@ -451,7 +470,7 @@ struct spool *spool_open(const char *arg, char **error_r)
 	}
 	spool->format = formats[index];
 	if (spool->format->any_case)
-		spool->format = spool->spelled = format_spelled(spool->format, spool->root);
+		spool->format = spool->spelled = format_spelled(spool->format, root_names(spool));
 	spool->format_index = (unsigned)index;
 	site_learn(spool);
 	spool_set_streams(spool, default_streams);
@@ -462,6 +481,7 @@ void spool_close(struct spool *spool)
 {
 	if (spool == NULL)
 		return;
+	spool_volume_close(spool);
 	if (spool->root >= 0)
 		close(spool->root);
 	g_strfreev(spool->exclude);
@@ -511,7 +531,7 @@ char **spool_inner(const struct spool *spool)
 	GPtrArray *found = g_ptr_array_new();
 
 	if (spool->format->inner != NULL) {
-		GPtrArray *names = names_of(spool->root);
+		GPtrArray *names = root_names(spool);
 
 		for (guint i = 0; i < names->len; i++)
 			if (is_inner(spool, names->pdata[i]))

@@ -22,6 +22,7 @@ struct spool {
 	enum running running;
 	bool of_host;                 /* in the usual place of this host's server: its commands speak for it */
 	bool offline;                 /* its server is stopped, the operator says */
+	const char *doubt;            /* why nothing that is found here is proven: at most suspect; NULL = nothing */
 	bool network;                 /* on a network or cluster file system: look only */
 	unsigned disk_used, inodes_used; /* percent, 101 = unknown */
 	struct reach reach;           /* how named streams of its files are read */
@@ -33,8 +34,9 @@ struct spool {
  * match no slash. */
 bool spool_excludes(const struct spool *spool, const char *path);
 
-/* Open the spool that `arg` names: PATH or TYPE:PATH. NULL with *error_r, a sentence for
- * people (g_free), when it does not exist, is no directory, or no server's spool. */
+/* Open the spool that `arg` names: PATH or TYPE:PATH, where PATH may lead into the image of an NTFS volume
+ * (spool_volume.h). NULL with *error_r, a sentence for people (g_free), when it does not exist, is no
+ * directory, or no server's spool. */
 struct spool *spool_open(const char *arg, char **error_r);
 void spool_close(struct spool *spool);
 
@@ -53,6 +55,14 @@ enum running spool_running(const struct spool *spool);
 
 /* The format that recognises most of the names in a directory, or -1. */
 int spool_detect(int root);
+/* The same from the names themselves, which are freed. */
+int spool_detect_names(GPtrArray *names);
+
+/* Is it on a volume that is not mounted? Then `root` is no directory, and nothing is ever written. */
+static inline bool spool_on_volume(const struct spool *spool)
+{
+	return spool->reach.volume != NULL;
+}
 
 /* Does a spool of formats[index] lie at `path`, or several below it? */
 bool spool_is_at(const char *path, unsigned index);

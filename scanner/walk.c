@@ -12,6 +12,7 @@
 #include "beneath.h"
 #include "bounds.h"
 #include "names.h"
+#include "reach_volume.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -57,65 +58,105 @@ static bool emit(struct walk *w, unsigned depth, const char *dir)
 	return w->sink->names(w->sink->arg, w->place, depth, dir, c->names, count);
 }
 
-static bool add(struct walk *w, unsigned depth, const char *dir, const struct dirent *e)
+static bool add(struct walk *w, unsigned depth, const char *dir, const struct walk_name *n)
 {
 	struct chunk *c = w->chunk;
-	size_t len = strlen(e->d_name) + 1;
+	size_t len = strlen(n->name) + 1;
 
 	if ((c->count == CHUNK_NAMES || len > CHUNK_BYTES - c->used) && !emit(w, depth, dir))
 		return false;
-	memcpy(c->bytes + c->used, e->d_name, len);
-	c->names[c->count++] = (struct walk_name){ c->bytes + c->used, e->d_ino, e->d_type };
+	memcpy(c->bytes + c->used, n->name, len);
+	c->names[c->count++] = (struct walk_name){ c->bytes + c->used, n->ino, n->type };
 	c->used += len;
 	return true;
 }
 
 /* Is this entry a hash directory? Servers go by the length of the name and never
  * stat; we do not call a file a directory, though. */
-static bool is_hash_dir(const struct place *place, unsigned depth, const struct dirent *e)
+static bool is_hash_dir(const struct place *place, unsigned depth, const struct walk_name *n)
 {
-	return depth < place->depth_max && (e->d_type == DT_DIR || e->d_type == DT_UNKNOWN) &&
-	       (!place->hash_dir_one || e->d_name[1] == '\0');
+	return depth < place->depth_max && (n->type == DT_DIR || n->type == DT_UNKNOWN) &&
+	       (!place->hash_dir_one || n->name[1] == '\0');
+}
+
+/* One directory while it is listed. */
+struct listing {
+	struct walk *w;
+	unsigned depth;
+	const char *dir;
+	GPtrArray *below;
+	bool more;
+};
+
+static bool take(struct listing *l, const struct walk_name *n)
+{
+	if (is_hash_dir(&l->w->spool->format->places[l->w->place], l->depth, n))
+		g_ptr_array_add(l->below, path_in(l->dir, n->name));
+	else
+		l->more = add(l->w, l->depth, l->dir, n);
+	return l->more;
+}
+
+static bool take_entry(void *arg, const struct volume_entry *e)
+{
+	static const unsigned char types[] = { DT_REG, DT_DIR, DT_LNK };
+	const struct walk_name n = { e->name, e->ref & 0xffffffffffff, types[e->kind] };
+
+	return take(arg, &n);
+}
+
+/* On a volume that is not mounted. What cannot be read of its index is an error of the directory. */
+static void list_volume(struct listing *l)
+{
+	unsigned lost = 0;
+	int ret = reach_volume_dir(&l->w->spool->reach, l->dir, take_entry, l, &lost);
+
+	if (ret == 0 && lost > 0)
+		ret = -EUCLEAN;
+	if (ret < 0 && ret != -ENOENT)
+		l->w->sink->error(l->w->sink->arg, l->dir, -ret);
+}
+
+static void list_dir(struct listing *l)
+{
+	int fd = open_beneath(l->w->spool->root, l->dir, O_RDONLY | O_DIRECTORY);
+	DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
+	struct dirent *e;
+
+	if (d == NULL) {
+		if (fd != -ENOENT)
+			l->w->sink->error(l->w->sink->arg, l->dir, fd < 0 ? -fd : errno);
+		return;
+	}
+	errno = 0;
+	while (l->more && (e = readdir(d)) != NULL) {
+		const struct walk_name n = { e->d_name, e->d_ino, e->d_type };
+
+		if (strcmp(n.name, ".") != 0 && strcmp(n.name, "..") != 0)
+			take(l, &n);
+		errno = 0;
+	}
+	if (l->more && errno != 0)
+		l->w->sink->error(l->w->sink->arg, l->dir, errno);
+	closedir(d);
 }
 
 static bool walk_dir(struct walk *w, unsigned depth, const char *dir)
 {
-	const struct place *place = &w->spool->format->places[w->place];
-	GPtrArray *below;
-	int fd;
-	DIR *d;
-	struct dirent *e;
-	bool more = true;
+	struct listing l = { .w = w, .depth = depth, .dir = dir, .more = true };
 
 	if (spool_excludes(w->spool, dir))
 		return true;
-	below = g_ptr_array_new_with_free_func(g_free);
-	fd = open_beneath(w->spool->root, dir, O_RDONLY | O_DIRECTORY);
-	d = fd >= 0 ? fdopendir(fd) : NULL;
-	if (d == NULL) {
-		if (fd != -ENOENT)
-			w->sink->error(w->sink->arg, dir, fd < 0 ? -fd : errno);
-		g_ptr_array_free(below, TRUE);
-		return true;
-	}
-	errno = 0;
-	while (more && (e = readdir(d)) != NULL) {
-		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
-			continue;
-		if (is_hash_dir(place, depth, e))
-			g_ptr_array_add(below, path_in(dir, e->d_name));
-		else
-			more = add(w, depth, dir, e);
-		errno = 0;
-	}
-	if (more && errno != 0)
-		w->sink->error(w->sink->arg, dir, errno);
-	closedir(d);
-	more = more && emit(w, depth, dir);
-	for (guint i = 0; more && i < below->len; i++)
-		more = walk_dir(w, depth + 1, below->pdata[i]);
-	g_ptr_array_free(below, TRUE);
-	return more;
+	l.below = g_ptr_array_new_with_free_func(g_free);
+	if (spool_on_volume(w->spool))
+		list_volume(&l);
+	else
+		list_dir(&l);
+	l.more = l.more && emit(w, depth, dir);
+	for (guint i = 0; l.more && i < l.below->len; i++)
+		l.more = walk_dir(w, depth + 1, l.below->pdata[i]);
+	g_ptr_array_free(l.below, TRUE);
+	return l.more;
 }
 
 bool walk_place(const struct spool *spool, unsigned place, const struct walk_sink *sink)

@@ -11,6 +11,7 @@
 #include "locate.h"
 #include "names.h"
 
+#include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -19,6 +20,8 @@ static void about_spool(struct work *w, unsigned place, const char *path, struct
 	struct outcome *o = g_new0(struct outcome, 1);
 
 	severity_apply(w->scan->options->severities, r);
+	if (w->scan->spool->doubt != NULL)
+		severity_doubt(r);
 	o->place = place;
 	o->path = g_strdup(path);
 	o->verdict = work_verdict(r);
@@ -152,6 +155,8 @@ static void check_directory(struct work *w, unsigned place, const char *path)
 
 	if (stat_beneath(w->scan->spool, path, &st) || spool_excludes(w->scan->spool, path))
 		return;
+	if (spool_on_volume(w->scan->spool) && errno != ENOENT && errno != ENOTDIR)
+		return; /* it is there for all that is known; the walk tells that it cannot be read */
 	report_reset(&r);
 	report_add(&r, F_SPOOL_PLACE_MISSING, 0, 0, 0);
 	if (w->scan->spool->format->places[place].split) { /* that server waits for it, for ever */

@@ -67,6 +67,7 @@ static void load(const struct lane_head *head, unsigned index)
 
 		m->parts[i] = (struct part){ .ino = p->ino, .size = p->size, .mtime = p->mtime,
 			.mode = p->mode, .uid = p->uid, .gid = p->gid, .nlink = p->nlink,
+			.unwritten = p->unwritten,
 			.bytes = w.lane + p->data, .off = p->off, .len = p->len,
 			.name = p->name != 0 ? (const char *)w.lane + p->name : NULL,
 			.name_len = p->name_len };
@@ -141,6 +142,23 @@ static void move_window(const struct work *work, const struct want *want)
 
 /* --- Verbs -------------------------------------------------------------------- */
 
+/* What the file system itself says of the parts that were looked at, whichever server they belong to. */
+static void check_written(const struct message *m, const struct format *format)
+{
+	for (unsigned i = 0; i < format->nroles; i++) {
+		const struct part *p = &m->parts[i];
+		struct finding *f;
+
+		if (p->mode == 0 || p->unwritten == 0)
+			continue;
+		f = report_add(&w.report, F_SPOOL_NEVER_WRITTEN, i, p->size - p->unwritten, p->unwritten);
+		if (f != NULL && p->name != NULL) {
+			text_str(&f->field, "stream ");
+			text_bytes(&f->field, (const uint8_t *)p->name, p->name_len);
+		}
+	}
+}
+
 static void check(const struct lane_head *head, unsigned index)
 {
 	const struct format *format = formats[head->format];
@@ -152,6 +170,7 @@ static void check(const struct lane_head *head, unsigned index)
 	begin(&work, head, index);
 	while (format->check(w.scratch, &w.message, &w.report, &want) == STEP_WANT)
 		move_window(&work, &want);
+	check_written(&w.message, format);
 	report_sort(&w.report);
 	if (!wire_put_report(&w.wire, index, &w.report)) {
 		flush();

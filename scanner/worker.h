@@ -20,6 +20,7 @@ enum lane_verb { VERB_CHECK, VERB_DECODE, VERB_BODY };
  * count from the head. */
 struct lane_part {
 	uint64_t ino, size, off; /* the window begins at `off` of the part */
+	uint64_t unwritten;      /* struct part */
 	int64_t mtime;
 	uint32_t mode, uid, gid, nlink;
 	uint32_t data, len;      /* the window: offset in lane memory, bytes */
@@ -57,9 +58,13 @@ struct worker_hello {
  * errno; *landlock_r = Landlock's ABI or 0; *what_r names the step that failed. */
 int zygote_start(int *landlock_r, const char **what_r);
 
-/* Ask for a worker that maps `memfd` (LANE_BYTES) and talks over `channel`, a SOCK_SEQPACKET
- * whose other end the caller keeps. Both descriptors stay the caller's. */
-int zygote_ask(int zygote, int channel, int memfd);
+/* What the zygote is asked for. */
+#define ZYGOTE_WORKER 'W' /* a worker that maps the lane memory `with` (LANE_BYTES) */
+#define ZYGOTE_VOLUME 'V' /* a volume server that reads `with`, an image or a block device */
+
+/* Ask for one that talks over `channel`, a SOCK_SEQPACKET whose other end the caller keeps. Both
+ * descriptors stay the caller's. */
+int zygote_ask(int zygote, char kind, int channel, int with);
 
 /* The worker's life behind the closed door; never returns. */
 _Noreturn void worker_main(const uint8_t *lane);

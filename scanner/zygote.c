@@ -11,6 +11,7 @@
 
 #include "fdpass.h"
 #include "sandbox.h"
+#include "volume_server.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -23,14 +24,19 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* Close every descriptor but `keep`, which becomes number 0. */
-static int keep_only(int keep)
+/* Close every descriptor but `keep`, which becomes number 0, and `second` (-1 = none), which becomes
+ * number 1. */
+static int keep_only(int keep, int second)
 {
+	unsigned from = second >= 0 ? 2 : 1;
+
 	if (keep != 0 && dup2(keep, 0) < 0)
 		return -errno;
-	if (syscall(SYS_close_range, 1u, ~0u, 0) == 0)
+	if (second > 1 && dup2(second, 1) < 0)
+		return -errno;
+	if (syscall(SYS_close_range, from, ~0u, 0) == 0)
 		return 0;
-	for (int fd = 1, end = (int)sysconf(_SC_OPEN_MAX); fd < end; fd++)
+	for (int fd = (int)from, end = (int)sysconf(_SC_OPEN_MAX); fd < end; fd++)
 		close(fd); /* kernels before 5.9 */
 	return 0;
 }
@@ -52,7 +58,7 @@ static _Noreturn void become_worker(int channel, int memfd)
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (ret == 0)
-		ret = keep_only(channel);
+		ret = keep_only(channel, -1);
 	else
 		dup2(channel, 0);
 	if (ret == 0)
@@ -63,15 +69,32 @@ static _Noreturn void become_worker(int channel, int memfd)
 	worker_main(lane);
 }
 
+/* The same for a file system: the image instead of lane memory. */
+static _Noreturn void become_volume_server(int channel, int image)
+{
+	const char *what = "closing descriptors";
+	int ret = keep_only(channel, image);
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (ret == 0)
+		ret = sandbox_close_volume(&what);
+	say(WORKER_FD, HELLO_READY, ret, what);
+	if (ret < 0)
+		_exit(1);
+	volume_server_main();
+}
+
 /* Fork one worker and hand its pidfd to the reader, so that it can be killed without
  * a doubt about whom a pid means. */
-static void spawn(int channel, int memfd)
+static void spawn(char kind, int channel, int with)
 {
 	pid_t pid = fork();
 	int pidfd;
 
+	if (pid == 0 && kind == ZYGOTE_VOLUME)
+		become_volume_server(channel, with);
 	if (pid == 0)
-		become_worker(channel, memfd);
+		become_worker(channel, with);
 	if (pid < 0) {
 		say(channel, HELLO_READY, -errno, "fork");
 		return;
@@ -92,7 +115,7 @@ static _Noreturn void zygote_main(int sock, const struct sandbox_user *user)
 {
 	const char *what = "closing descriptors";
 	int landlock = 0;
-	int ret = keep_only(sock);
+	int ret = keep_only(sock, -1);
 
 	if (ret == 0)
 		ret = sandbox_prepare(user, &landlock, &what);
@@ -104,13 +127,13 @@ static _Noreturn void zygote_main(int sock, const struct sandbox_user *user)
 	if (ret < 0)
 		_exit(1);
 	for (;;) {
-		char word;
+		char kind;
 		int fds[2];
-		int n = fd_recv(0, &word, 1, fds, 2);
+		int n = fd_recv(0, &kind, 1, fds, 2);
 
 		if (n <= 0 || fds[0] < 0)
 			_exit(0);
-		spawn(fds[0], fds[1]);
+		spawn(kind, fds[0], fds[1]);
 		close(fds[0]);
 		close(fds[1]);
 	}
@@ -147,10 +170,9 @@ int zygote_start(int *landlock_r, const char **what_r)
 	return pair[0];
 }
 
-int zygote_ask(int zygote, int channel, int memfd)
+int zygote_ask(int zygote, char kind, int channel, int with)
 {
-	int fds[2] = { channel, memfd };
-	char word = 'W';
+	int fds[2] = { channel, with };
 
-	return fd_send(zygote, &word, 1, fds, 2);
+	return fd_send(zygote, &kind, 1, fds, 2);
 }

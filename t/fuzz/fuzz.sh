@@ -12,7 +12,7 @@ seconds=${1:-60}
 src=$(cd "$(dirname "$0")/../.." && pwd)
 out=${FUZZ_DIR:-$src/build-fuzz}
 live=${SPOOLCK_FUZZ_CORPUS:-/var/tmp/spoolck-live/postfix-corpus}
-targets=${*:-cursor wire decode daemonlog postfix exim sendmail opensmtpd qmail courier iis}
+targets=${*:-cursor wire decode daemonlog volume postfix exim sendmail opensmtpd qmail courier iis}
 
 for CC in ${CLANG:-} clang clang-19 clang-16 clang-14; do
 	command -v "$CC" >/dev/null && break
@@ -24,6 +24,7 @@ sources() {
 	cursor) ;;
 	wire) echo "$src/scanner/wire.c $src/parsers/findings.c" ;;
 	decode) echo "$src/scanner/decode.c -lz" ;;
+	volume) echo "$src/scanner/volume_wire.c $src/scanner/ntfs_record.c" ;;
 	*) ls "$src"/parsers/*.c ;;
 	esac
 }
@@ -82,6 +83,21 @@ seed_exim() {
 		next if length "@part" > 8000 || ++$n > 400;
 		open my $out, ">:raw", sprintf "%s/seed-%05d", $ENV{SEEDS}, $n or die;
 		print $out pack("C4", $new ? 2 : 0, $n % 7, $n % 6, 0), join "\xff\0", @part;'
+}
+
+# Records of an MFT: that of a small volume of mkntfs, where it is.
+seed_volume() {
+	command -v mkntfs >/dev/null || return 0
+	truncate -s 2M "$SEEDS.img"
+	mkntfs -F -Q -c 4096 "$SEEDS.img" >/dev/null 2>&1 || return 0
+	perl -e '
+		open my $in, "<:raw", $ARGV[0] or die;
+		local $/;
+		my $image = <$in>;
+		while ($image =~ /FILE0\0/g) {
+			open my $out, ">:raw", sprintf "%s/seed-%05d", $ENV{SEEDS}, ++$n or die;
+			print $out "\0", substr $image, pos($image) - 6, 1024;
+		}' "$SEEDS.img"
 }
 
 # Control file and text of a message in one input.
@@ -167,6 +183,7 @@ fuzz() {
 	courier) SEEDS="$out/seeds-$1" seed_courier ;;
 	qmail) SEEDS="$out/seeds-$1" seed_qmail ;;
 	iis) SEEDS="$out/seeds-$1" seed_iis ;;
+	volume) SEEDS="$out/seeds-$1" seed_volume ;;
 	esac
 	if build "$1" >"$log" 2>&1 && "$out/fuzz_$1" -max_total_time="$seconds" -max_len=8192 -timeout=20 \
 		-rss_limit_mb=1024 -print_final_stats=1 -artifact_prefix="$out/$1-" \

@@ -60,7 +60,7 @@ static void test_severities(void)
 		"postfix.hash-mixed", "postfix.inode", "postfix.put-aside", "postfix.envelope-line-end", NULL
 	};
 	static const char *const suspects[] = {
-		"spool.foreign", "spool.duplicate-id", "spool.place-missing", "postfix.sender-twice",
+		"spool.foreign", "spool.duplicate-id", "spool.place-missing", "spool.never-written", "postfix.sender-twice",
 		"postfix.pointer-segment", "postfix.recipient-empty", "postfix.recipient-missing",
 		"postfix.envelope-nul", "postfix.mark-data", "postfix.owner", NULL
 	};

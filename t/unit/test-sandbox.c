@@ -119,9 +119,22 @@ struct told {
 	unsigned uid;
 };
 
-/* Run `attempt` in a child that went through the door, and hear what happened. `close_door`
- * false: only the zygote's half of it. */
-static struct told run_confined(long (*attempt)(void), bool close_door)
+enum door { DOOR_OPEN /* only the zygote's half of it */, DOOR_WORKER, DOOR_VOLUME };
+
+static bool closed(enum door door)
+{
+	const char *what;
+
+	switch (door) {
+	case DOOR_OPEN: return true;
+	case DOOR_WORKER: return sandbox_close(&what) == 0;
+	case DOOR_VOLUME: return sandbox_close_volume(&what) == 0;
+	}
+	return false;
+}
+
+/* Run `attempt` in a child that went through the door, and hear what happened. */
+static struct told run_confined(long (*attempt)(void), enum door door)
 {
 	struct told told = { 0, 0, 0 };
 	int pair[2], status;
@@ -135,12 +148,13 @@ static struct told run_confined(long (*attempt)(void), bool close_door)
 		int landlock;
 
 		dup2(pair[1], 0);
+		dup2(lane.fd, VOLUME_FD);
 		dup2(lane.fd, 3); /* as if it had not been closed */
 		readonly = mmap(NULL, LANE_BYTES, PROT_READ, MAP_SHARED, lane.fd, 0);
 		if (readonly == MAP_FAILED || sandbox_prepare(&user, &landlock, &what) < 0)
 			_exit(10);
 		told.uid = geteuid();
-		if (close_door && sandbox_close(&what) < 0)
+		if (!closed(door))
 			_exit(11);
 		errno = 0;
 		told.ret = attempt();
@@ -160,12 +174,31 @@ static struct told run_confined(long (*attempt)(void), bool close_door)
 static void test_attempt(gconstpointer data)
 {
 	size_t i = GPOINTER_TO_SIZE(data);
-	struct told told = run_confined(attempts[i].attempt, true);
 
-	g_assert_cmpint(told.ret, ==, -1);
-	g_assert_cmpint(told.error, ==, ENOSYS);
-	if (geteuid() == 0)
-		g_assert_cmpuint(told.uid, !=, 0);
+	for (enum door door = DOOR_WORKER; door <= DOOR_VOLUME; door++) {
+		struct told told = run_confined(attempts[i].attempt, door);
+
+		g_assert_cmpint(told.ret, ==, -1);
+		g_assert_cmpint(told.error, ==, ENOSYS);
+		if (geteuid() == 0)
+			g_assert_cmpuint(told.uid, !=, 0);
+	}
+}
+
+static long try_pread(void) { return pread(VOLUME_FD, victim, 4, 0); }
+static long try_pread_elsewhere(void) { return pread(3, victim, 4, 0); }
+static long try_read(void) { return read(VOLUME_FD, victim, 4); }
+static long try_pwrite(void) { return pwrite(VOLUME_FD, "x", 1, 0); }
+
+/* A volume server reads at a position from its disk, and nothing else from anywhere. */
+static void test_volume(void)
+{
+	long (*const refused[])(void) = { try_pread_elsewhere, try_read, try_pwrite };
+
+	g_assert_cmpint(run_confined(try_pread, DOOR_VOLUME).ret, ==, 4);
+	g_assert_cmpint(run_confined(try_pread, DOOR_WORKER).error, ==, ENOSYS);
+	for (size_t i = 0; i < G_N_ELEMENTS(refused); i++)
+		g_assert_cmpint(run_confined(refused[i], DOOR_VOLUME).error, ==, ENOSYS);
 }
 
 /* The control: outside of the sandbox these attempts are no failures of their own. */
@@ -181,7 +214,7 @@ static void test_control(void)
 static void test_landlock(void)
 {
 	long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, 1);
-	struct told told = run_confined(try_open, false);
+	struct told told = run_confined(try_open, DOOR_OPEN);
 
 	if (abi <= 0) {
 		g_test_message("this kernel has no Landlock");
@@ -268,6 +301,7 @@ int main(int argc, char **argv)
 
 		g_test_add_data_func(name, GSIZE_TO_POINTER(i), test_attempt);
 	}
+	g_test_add_func("/sandbox/volume", test_volume);
 	g_test_add_func("/sandbox/landlock", test_landlock);
 	g_test_add_func("/lane-memory/seals", test_lane_seals);
 	g_test_add_func("/lane-memory/not-inherited", test_lane_not_inherited);
