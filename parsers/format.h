@@ -10,6 +10,7 @@
 #define FORMAT_H
 
 #include "finding.h"
+#include "layout.h"
 
 #define ID_MAX 255          /* NAME_MAX: a queue id is a file name or part of one */
 #define PARTS_MAX 8         /* parts that check() looks at */
@@ -105,6 +106,9 @@ struct site {
 	uint64_t record_limit;  /* the server's limit for a line or record, 0 unknown */
 	uint32_t keep;          /* seconds for which the server keeps what it cannot read, 0 unknown */
 	uint32_t group[PLACES_MAX]; /* gid of the directory, of the places in `groups`; else UINT32_MAX */
+
+	/* Of property blocks, as the operator described it (--layout); entry_size 0: nobody did. */
+	struct layout layout;
 
 	/* What configure() made of the server's configuration; the format knows what it means. */
 	bool configured;
