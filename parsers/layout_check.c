@@ -153,18 +153,11 @@ static unsigned type_of(struct check *c, const struct layout_entry *e)
 {
 	const struct mailmsg_property *p = mailmsg_property(e->id);
 	unsigned published = p != NULL ? p->type : MAILMSG_UNKNOWN, coded = MAILMSG_UNKNOWN;
-	bool known = c->l->ntypes == 0;
 
 	for (unsigned i = 0; i < c->l->ntypes && i < LAYOUT_TYPES_MAX; i++)
-		if (c->l->types[i].code == e->type) {
+		if (c->l->types[i].code == e->type)
 			coded = c->l->types[i].type;
-			known = true;
-		}
-	if (c->l->type.width > 0 && !known) {
-		struct finding *f = add_entry(c, F_IIS_PROPERTY_TYPE, c->l->type, "type", e->type);
-
-		text_str(&f->expected, "a type of this layout");
-	} else if (coded != MAILMSG_UNKNOWN && published != MAILMSG_UNKNOWN && coded != published &&
+	if (coded != MAILMSG_UNKNOWN && published != MAILMSG_UNKNOWN && coded != published &&
 		   (published != MAILMSG_STRING || (coded != MAILMSG_ANSI && coded != MAILMSG_UNICODE)) &&
 		   (coded != MAILMSG_STRING || (published != MAILMSG_ANSI && published != MAILMSG_UNICODE)) &&
 		   !(coded == MAILMSG_DWORD && published == MAILMSG_BOOL)) {
