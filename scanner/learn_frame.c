@@ -11,11 +11,13 @@
 
 #include "mailmsg.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #define SHARE 85u        /* percent of the messages in which a field has to be right: some tables were misread */
 #define DIFFERENT 3u     /* values that a number has to take before its place can be told from a constant's */
 #define TWO_VALUES 20u   /* ... two are enough when seen in so many places */
+#define ODD_ONES 20u     /* one message in so many may be damaged */
 #define NOTHING UINT32_MAX /* a number that is not known of this message */
 #define FRAGMENT_MOST 64u /* bytes of a fragment's header */
 #define ENTRY_ROW_MOST 48u /* bytes of a recipient's row */
@@ -137,40 +139,65 @@ static bool constant(struct study *const *studies, unsigned n, uint32_t at, uint
 
 /* --- Where the table is -------------------------------------------------------------- */
 
+static gint by_number(gconstpointer a, gconstpointer b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* The least of n numbers, some of which, at one end, are those of damaged or misread messages. */
+static uint32_t least_of(uint32_t *numbers, unsigned n)
+{
+	qsort(numbers, n, sizeof *numbers, by_number);
+	return n > 0 ? numbers[(n + ODD_ONES - 1) / ODD_ONES] : 0;
+}
+
 /* Bytes before anything else: as far as a header can reach. */
 static uint32_t header_room(struct study *const *studies, unsigned n)
 {
-	uint32_t room = LAYOUT_HEADER_MAX;
+	g_autofree uint32_t *rooms = g_new(uint32_t, n + 1);
 
-	for (unsigned i = 0; i < n; i++)
+	rooms[n] = LAYOUT_HEADER_MAX;
+	for (unsigned i = 0; i < n; i++) {
+		rooms[i] = LAYOUT_HEADER_MAX;
 		for (guint k = 0; k < studies[i]->entries->len; k++) {
-			room = MIN(room, entry_of(studies[i], k)->at);
-			room = MIN(room, entry_of(studies[i], k)->start);
+			rooms[i] = MIN(rooms[i], entry_of(studies[i], k)->at);
+			rooms[i] = MIN(rooms[i], entry_of(studies[i], k)->start);
 		}
-	return room;
+	}
+	return least_of(rooms, n);
+}
+
+/* The value of nearly all places; NOTHING when they differ. */
+static uint32_t usual(const struct expected *e, unsigned n)
+{
+	for (unsigned i = 0; i < n && i < DIFFERENT; i++) {
+		unsigned same = 0;
+
+		for (unsigned k = 0; k < n; k++)
+			same += e[k].value == e[i].value;
+		if (same * 100 >= n * SHARE)
+			return e[i].value;
+	}
+	return NOTHING;
 }
 
 /* The table's location less what lies before its first entry. */
 static bool find_table(struct study *const *studies, unsigned n, uint32_t room, struct layout *l, uint32_t *before_r)
 {
 	g_autofree struct expected *e = header_of(studies, n);
-	uint32_t fixed = NOTHING;
-	bool same = true;
 
 	for (unsigned i = 0; i < n; i++) {
 		int first = first_entry(studies[i]);
 
-		if (first < 0)
-			continue;
-		e[i].value = entry_of(studies[i], (guint)first)->at;
-		same = same && (fixed == NOTHING || fixed == e[i].value);
-		fixed = e[i].value;
+		e[i].value = first >= 0 ? entry_of(studies[i], (guint)first)->at : NOTHING;
 	}
 	*before_r = 0;
-	if (find_word(e, n, room, FRAGMENT_MOST, &l->table, before_r))
+	l->table_at = usual(e, n);
+	if (l->table_at != NOTHING)
 		return true;
-	l->table_at = fixed;
-	return same && fixed != NOTHING;
+	return find_word(e, n, room, FRAGMENT_MOST, &l->table, before_r);
 }
 
 /* --- Fragments ------------------------------------------------------------------------- */
@@ -676,7 +703,7 @@ static void move_entry(struct layout *l, uint32_t by)
 /* By how much the last entry of a run reaches into the value that lies behind it, at most: entries begin earlier then. */
 static uint32_t reaches_into(struct study *const *studies, unsigned n, const struct layout *l)
 {
-	uint32_t most = 0;
+	g_autofree uint32_t *most = g_new0(uint32_t, n + 1);
 
 	for (unsigned i = 0; i < n; i++)
 		for (guint k = 0; k < studies[i]->entries->len; k++) {
@@ -686,10 +713,12 @@ static uint32_t reaches_into(struct study *const *studies, unsigned n, const str
 				const struct found *e = entry_of(studies[i], j);
 
 				if (e->start > entry_of(studies[i], k)->at && e->start < end)
-					most = MAX(most, end - e->start);
+					most[i] = MAX(most[i], end - e->start);
 			}
 		}
-	return most;
+	for (unsigned i = 0; i < n; i++)
+		most[i] = UINT32_MAX - most[i]; /* the largest is the least */
+	return UINT32_MAX - least_of(most, n);
 }
 
 /* A table that always begins in the same place: how far before the first known field? A constant of the header may tell. */
@@ -732,15 +761,14 @@ bool learn_frame(struct study *const *studies, unsigned n, struct layout *l)
 	/* Either entries begin earlier, or there is a small header: only that can name a next fragment. */
 	if (l->table.width > 0 && before > 0 && before <= spare && !find_next(studies, n, before, &next)) {
 		begin_before(studies, n, l, before);
-		room -= MIN(room, before);
 		before = 0;
 	} else if (l->table.width == 0) {
 		uint32_t by = entry_begins_before(studies, n, room, l, spare);
 
 		begin_before(studies, n, l, by);
 		l->table_at -= by;
-		room -= MIN(room, by);
 	}
+	room = header_room(studies, n);
 	find_fragments(studies, n, before, l);
 	find_list(studies, n, room, l);
 	find_fields(studies, n, l);

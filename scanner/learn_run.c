@@ -16,6 +16,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/close_range.h>
+#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
@@ -82,6 +83,7 @@ static const struct head *enter(int channel)
 	if (head == MAP_FAILED)
 		give_up("mmap", -errno);
 	close(memory);
+	mallopt(M_MMAP_MAX, 0); /* else a growing array would be moved by mremap(), which is refused */
 	ret = sandbox_close(&what);
 	if (ret < 0)
 		give_up(what, ret);

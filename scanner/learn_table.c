@@ -14,7 +14,7 @@
 #include <string.h>
 
 #define SHAPES_TRIED 300u
-#define SHAPES_SHARE 3u   /* of the votes of the best one: a third at least */
+#define SHAPES_SHARE 80u  /* percent of the votes of the best one: what is right explains nearly all values */
 #define STUDIES_TRIED 24u
 #define ENTRY_LARGEST 64  /* bytes from one entry to the next; LEARN_REACH to both sides */
 
@@ -170,7 +170,7 @@ bool learn_table(struct study *const *studies, unsigned n, const GArray *shapes,
 	for (guint i = 0; i < shapes->len && i < SHAPES_TRIED; i++) {
 		const struct shape *s = &g_array_index(shapes, struct shape, i);
 
-		if (s->votes * SHAPES_SHARE >= g_array_index(shapes, struct shape, 0).votes)
+		if (s->votes * 100 >= g_array_index(shapes, struct shape, 0).votes * SHAPES_SHARE)
 			try_shape(studies, n, s, candidates);
 	}
 	/* Two entries in each message are the least that shows a distance. */

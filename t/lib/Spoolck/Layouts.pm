@@ -61,6 +61,13 @@ my %kept = (
     slack22 => { header => [ [ total => 4 ], [ sig => 4 ], [ hsize => 4 ], [ table => 4 ], [ nrcpt => 4 ], [ count => 4 ] ],
         entry => [ [ id => 4 ], [ allocated => 4 ], [ junk => 2 ], [ offset => 4 ], [ owner => 4 ], [ length => 4 ] ],
         rcpt => 'owner', align => 4, first => 'values', slack => 1, round => 256 },
+    listchain => { header => [ [ total => 4 ], [ nrcpt => 4 ], [ list => 4 ], [ table => 4 ], [ hsize => 2 ], [ const => 2, 9 ] ],
+        fragment => [ [ next => 4 ], [ used => 2 ], [ junk => 2 ] ], slots => 6,
+        entry => [ [ id => 2 ], [ length => 2 ], [ offset => 4 ] ], rcpt => 'list', row => [ [ table => 4 ] ],
+        align => 4, first => 'mixed' },
+    wide20 => { header => [ [ sig => 4 ], [ count => 4 ], [ table => 4 ], [ total => 4 ] ],
+        entry => [ [ id => 4 ], [ junk => 4 ], [ length => 4 ], [ allocated => 4 ], [ offset => 4 ] ], rcpt => 'none',
+        align => 2, first => 'values', wide => 1 },
 );
 
 sub families { return sort keys %family }
@@ -80,7 +87,7 @@ sub address { return word() . '.' . word() . '@' . word() . '.example.' . (qw(or
 
 # Properties of one message: [id, owner, bytes, string?]
 sub properties {
-    my ($end) = @_;
+    my ($end, $wide) = @_;
     my $nul = $end eq 'nul' ? "\0" : '';
     my ($sender, $subject) = (address(), join ' ', map { word() } 1 .. 2 + any(5));
     my $id = '<' . word() . any(1e6) . '@' . word() . '.example.org>';
@@ -100,6 +107,9 @@ sub properties {
     for my $i (0 .. $#to) {
         push @p, [ 0x2009, $i, $to[$i] . $nul ], [ 0x200d, $i, pack 'V', any(16) << 8 ];
         push @p, [ 0x200e, $i, '250 ok ' . word() . $nul ] if any(4) == 0;
+    }
+    if ($wide) { # strings in UTF-16
+        for my $p (@p) { $p->[2] = join '', map { "$_\0" } split //, $p->[2] if $p->[2] =~ /\A[\x20-\x7e]{5,}\0?\z/ }
     }
     my $text = "Received: from x by y; Fri, 20 Nov 2026 07:31:00 +0000\r\nFrom: $sender\r\nTo: " . join(",\r\n ", @to)
         . "\r\nSubject: $subject\r\nMessage-ID: $id\r\n\r\n" . join(' ', map { word() } 1 .. 20) . "\r\n";
@@ -199,7 +209,7 @@ sub messages {
     my $f = $family{$name} // $kept{$name} // die "no family $name";
     $state = $seed;
     return [ map {
-        my ($text, $props, $nrcpt) = properties($f->{end} // 'nul');
+        my ($text, $props, $nrcpt) = properties($f->{end} // 'nul', $f->{wide});
         my $block = block($f, $props, $nrcpt);
         { name => sprintf('NTFS_%08x01D%05d.EML', 0x3fc00000 + $_ * 977, $_), text => $text, %$block }
     } 1 .. $count ];
