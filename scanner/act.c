@@ -52,6 +52,27 @@ static unsigned companions(const struct spool *spool, const struct outcome *o, s
 	return count;
 }
 
+/* Streams that are files of their own leave behind their message. They have no digest of what was checked; it is
+ * taken when they are moved. */
+static unsigned side_files(const struct spool *spool, const struct outcome *o, struct q_part *parts,
+			   char paths[][PATH_MAX], unsigned cap)
+{
+	g_autofree char *dir = g_path_get_dirname(o->path);
+	int fd = spool->reach.way == REACH_BESIDE ?
+		 open_beneath(spool->root, dir, O_RDONLY | O_DIRECTORY) : -1;
+	g_auto(GStrv) names = fd >= 0 ? reach_beside(fd, base_of(o->path)) : NULL;
+	unsigned count = 0;
+
+	for (char **name = names; name != NULL && *name != NULL; name++, count++)
+		if (count < cap) {
+			g_snprintf(paths[count], PATH_MAX, "%s/%s", dir, *name);
+			parts[count] = (struct q_part){ .path = paths[count], .role = "named stream" };
+		}
+	if (fd >= 0)
+		close(fd);
+	return count;
+}
+
 /* The first finding's name, the first part's digest: for the log. */
 static void log_moved(const struct spool *spool, struct q_store *store, const struct outcome *o,
 		      const char *reason)
@@ -123,6 +144,8 @@ enum q_outcome act_move(const struct spool *spool, struct q_store *store, struct
 		.identity = { o->facts.dev, o->facts.ino, o->facts.size, o->facts.mtime, o->facts.ctime },
 	};
 	m.nparts = 1 + companions(spool, o, parts + 1, paths);
+	m.nparts += side_files(spool, o, parts + m.nparts, paths + (m.nparts - 1),
+			       MOVE_PARTS + 1 - m.nparts);
 	if (spool->format->owns_directory != NULL &&
 	    spool->format->owns_directory(o->place, o->id, strlen(o->id)))
 		m.nparts += neighbours(spool, o, parts + m.nparts, paths + (m.nparts - 1),

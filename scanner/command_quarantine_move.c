@@ -306,8 +306,9 @@ static int back_refused(const struct back *b)
 	else if (f != NULL && f->places[place].lock == MOVE_STOPPED &&
 		 spool_running(b->spool) != SERVER_STOPPED)
 		status = command_failed("%s: not restored: %s/ may be touched only while the server is "
-					"stopped; stop it, or name another directory with --to", b->id,
-					f->places[place].name);
+					"stopped; stop it%s, or name another directory with --to", b->id,
+					f->places[place].name, f->pid_file == NULL && f->chrooted == NULL ?
+					" and say so with --offline" : "");
 	else if (f != NULL && !qo.force && (copy = same_bytes(b->spool, b->manifest)) != NULL)
 		status = command_failed("%s: not restored: %s has the same bytes, it would be sent "
 					"twice; --force restores it", b->id, copy);
@@ -454,6 +455,8 @@ static int back_locked(struct back *b)
 	if (b->path == NULL || b->id == NULL)
 		return command_failed("%s: the manifest is damaged", b->entry);
 	b->spool = spool_open(typed, &error);
+	if (b->spool != NULL && qo.common.settings->offline)
+		spool_set_offline(b->spool);
 	status = back_refused(b);
 	if (status == 0)
 		status = back_move(b);

@@ -33,7 +33,7 @@ static const char *forbidden(const struct scan *scan)
 
 	if (s->network)
 		return "the spool is on a network file system, where another host may use it; if none does, say "
-		       "exclusive=yes in spoolck.conf(5)";
+		       "exclusive=yes in spoolck.conf(5), or --offline if its server is stopped";
 	if (scan->cut_short && (!scan->options->staged || scan_cancelled))
 		return "the scan was cut short";
 	if (scan->options->unattended && s->site.version >> 8 > s->format->tested_version >> 8)
@@ -126,7 +126,10 @@ void decide(struct scan *scan)
 		if (no != NULL)
 			refuse(o, no);
 		else if (place->lock == MOVE_STOPPED && scan->spool->running != SERVER_STOPPED)
-			refuse(o, "server-running: this place may be touched only while the server is stopped");
+			refuse(o, scan->spool->running == SERVER_RUNNING ?
+				  "server-running: this place may be touched only while the server is stopped" :
+				  "server-running: this place may be touched only while the server is stopped, "
+				  "which is not to be seen from here; --offline says that it is");
 		else
 			o->action = ACTION_PLANNED;
 	}

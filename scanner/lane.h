@@ -12,6 +12,7 @@
 
 #include "format.h"
 #include "bounds.h"
+#include "reach.h"
 #include "worker.h"
 
 #include <sys/types.h>
@@ -36,6 +37,7 @@ enum lane_status {
 enum unchecked {
 	UNCHECKED_OPEN,     /* error: errno */
 	UNCHECKED_READ,     /* error: errno, at `offset` */
+	UNCHECKED_STREAM,   /* a named stream cannot be seen whole in the way that streams are reached */
 	UNCHECKED_TOO_BIG,  /* a part that has to be read whole is larger than WHOLE_MAX */
 	UNCHECKED_BUDGET,   /* its pointers would have us read it over and over */
 	UNCHECKED_DIED,     /* the worker died on it */
@@ -44,13 +46,6 @@ enum unchecked {
 	UNCHECKED_WORKER,   /* no worker could be started */
 	UNCHECKED_READER,   /* the reader died or hangs in the file system */
 	UNCHECKED_TIME,     /* damaged at the first look, and no time was left for the second */
-};
-
-/* A file as it was when it was read; compared before it may move. */
-struct file_facts {
-	uint64_t dev, ino, size;
-	struct timespec mtime, ctime;
-	uint32_t mode, uid, gid, nlink;
 };
 
 struct lane_job {
@@ -88,6 +83,7 @@ struct lane_config {
 	struct site site;
 	int root;               /* descriptor of the spool's root */
 	int zygote;
+	const struct reach *reach; /* lives as long as the lane */
 };
 
 /* Start a lane. Returns the coordinator's end of its socket, or a negative errno. */

@@ -64,7 +64,8 @@ json_t *json_finding(const struct scan *scan, const struct outcome *o, const str
 	json_object_set_new(j, "severity", json_string(severity_name(f->severity)));
 	json_object_set_new(j, "impact", json_string(impact_name(f->impact)));
 	json_object_set_new(j, "part", json_cstring(part));
-	json_object_set_new(j, "stream", role->unpacked ? json_string(role->name) : json_null());
+	json_object_set_new(j, "stream", role->unpacked ? json_string(role->name) :
+					 json_cstring(outcome_stream(scan->spool, f)));
 	json_object_set_new(j, "offset", json_u64(f->offset));
 	json_object_set_new(j, "length", json_u64(f->length));
 	json_object_set_new(j, "field", json_text(&f->field));

@@ -81,6 +81,9 @@ char *unchecked_text(const struct outcome *o)
 	case UNCHECKED_READ:
 		return g_strdup_printf("cannot be read at byte %" PRIu64 ": %s", o->offset,
 				       g_strerror(o->error));
+	case UNCHECKED_STREAM:
+		return g_strdup("a named stream of more than 64 KiB cannot be read through this mount; mount with "
+				"ntfs-3g -o streams_interface=windows");
 	case UNCHECKED_TOO_BIG:
 		return g_strdup("larger than what is read whole");
 	case UNCHECKED_BUDGET:
@@ -322,7 +325,8 @@ static void put_todo(const struct scan *scan)
 		       stop ? " (some places may be touched only while the server is stopped)" : "");
 		if (stop)
 			printf("  %s\n", f->stop_command);
-		printf("  spoolck scan %s %s\n", fatal_only ? "-p" : "-y", safe);
+		printf("  spoolck scan %s %s%s\n", fatal_only ? "-p" : "-y",
+		       stop && scan->spool->running == SERVER_UNKNOWN ? "--offline " : "", safe);
 		if (stop)
 			printf("  %s\n", f->start_command);
 	}

@@ -311,6 +311,15 @@ static void note_cut(struct scan *scan)
 		scan->options->staged ? rest : ""));
 }
 
+/* In which way named streams were read, or that they were not. */
+static void note_reach(struct scan *scan)
+{
+	const struct spool *spool = scan->spool;
+
+	if (spool->streams != NULL && spool->reach.any)
+		g_ptr_array_add(scan->notes, g_strdup(reach_text(spool->reach.way)));
+}
+
 static void examine(struct work *w)
 {
 	whole_directories(w);
@@ -337,7 +346,7 @@ struct scan *scan_run(struct spool *spool, const struct scan_options *options,
 	struct scan *scan = g_new0(struct scan, 1);
 	struct work *w = g_new0(struct work, 1);
 	struct lane_config config = { spool->format, spool->format_index, spool->site, spool->root,
-				      options->zygote };
+				      options->zygote, &spool->reach };
 	gint64 start = g_get_monotonic_time();
 	int error;
 
@@ -371,6 +380,7 @@ struct scan *scan_run(struct spool *spool, const struct scan_options *options,
 	g_ptr_array_free(w->confirm, TRUE);
 	g_free(w);
 	conclude(scan);
+	note_reach(scan);
 	if (scan->cut_short)
 		note_cut(scan);
 	g_ptr_array_sort(scan->outcomes, by_rank);

@@ -127,6 +127,10 @@ char *outcome_part(const struct spool *spool, const struct outcome *o, unsigned 
 /* What the finding is about; the anchor when the worker named no part of this format. */
 const struct role *outcome_role(const struct spool *spool, const struct finding *f);
 
+/* The named stream that the finding is about, as it is configured; "another" for one that is not; NULL: it is about a
+ * file. */
+const char *outcome_stream(const struct spool *spool, const struct finding *f);
+
 /* Where the message `id` lies now: place, path, id and facts of a new outcome; NULL = nowhere. */
 struct outcome *spool_locate(const struct spool *spool, const char *id);
 

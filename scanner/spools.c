@@ -103,6 +103,9 @@ static void apply(const struct settings *settings, const struct spool_settings *
 		  struct spool *spool)
 {
 	spool->exclude = excluded(settings, s);
+	spool_set_streams(spool, settings->streams);
+	if (settings->offline)
+		spool_set_offline(spool);
 	if (s == NULL)
 		return;
 	if (s->exclusive)
