@@ -129,7 +129,9 @@ static bool show_value(struct layout_show *s, const struct layout *l, struct row
 	row->offset = start;
 	row->length = e->length;
 	row->depth = e->owner == LAYOUT_MESSAGE || l->row_size == 0 ? 2 : 3;
-	row_personal(row, start, e->length, PERSONAL_OPAQUE);
+	/* Masked strings still end where they did. */
+	row_personal(row, start, e->length, p != NULL && (p->type == MAILMSG_ANSI || p->type == MAILMSG_UNICODE ||
+		     p->type == MAILMSG_STRING) ? PERSONAL_TEXT : PERSONAL_OPAQUE);
 	text_str(&row->kind, p != NULL ? mailmsg_type_name(p->type) : "value");
 	show_bytes(&row->detail, p != NULL ? p->type : MAILMSG_UNKNOWN, cur_sub(&c, e->length));
 	return true;

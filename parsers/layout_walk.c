@@ -186,9 +186,11 @@ static void read_entry(struct layout_walk *w, struct layout_item *item)
 	layout_number(w, w->at, l->length, &e->length);
 	layout_number(w, w->at, l->allocated, &e->allocated);
 	layout_number(w, w->at, l->type, &e->type);
-	if (w->owner == LAYOUT_MESSAGE && layout_number(w, w->at, l->owner, &e->owner) &&
-	    layout_none((struct layout_word){ 0, l->owner.width }, e->owner) && e->owner != 0)
-		e->owner = LAYOUT_MESSAGE;
+	if (w->owner == LAYOUT_MESSAGE && l->owner.width > 0) {
+		layout_number(w, w->at, l->owner, &e->owner);
+		if (e->owner != 0 && layout_none(l->owner, e->owner))
+			e->owner = LAYOUT_MESSAGE;
+	}
 	w->at += l->entry_size;
 	w->seen++;
 	w->left--;

@@ -2,7 +2,8 @@
  * command_learn.c - `spoolck learn-layout SPOOL`
  *
  * Reads messages and their property streams without looking at them, and prints the description that a confined process
- * inferred, or says why there is none. With --verify FILE, which messages a description contradicts.
+ * inferred, or says why there is none. With --verify FILE, which messages a description contradicts. The stream is
+ * the first one of those that are configured.
  */
 #include "config.h"
 
@@ -10,14 +11,14 @@
 #include "escape.h"
 #include "layout_file.h"
 #include "learn_run.h"
+#include "spools.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
-
-#define STREAM ":PROPERTIES"
 
 static char *verify;
 
@@ -33,31 +34,44 @@ struct pair {
 	size_t text_len, size;
 };
 
-/* At most `cap` bytes of dir/name: 0 or a negative errno. */
-static int read_file(int dir, const char *name, uint8_t *bytes, size_t cap, size_t *len_r)
-{
-	int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-	struct stat st;
-	ssize_t n = 0;
+/* The messages of a spool's queue: names in their order, the spool that says how streams are reached. */
+struct queue {
+	struct spool *spool;
+	int dir;
+	GPtrArray *names;
+};
 
-	*len_r = 0;
-	if (fd < 0)
-		return -errno;
-	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
-		n = -1;
-	while (n >= 0 && *len_r < cap && (n = read(fd, bytes + *len_r, cap - *len_r)) > 0)
-		*len_r += (size_t)n;
-	close(fd);
-	return n < 0 ? -EIO : 0;
+/* All that there is, at most `cap` bytes; 0 or a negative errno. */
+static int read_part(const struct reach_part *part, uint8_t *bytes, size_t cap, size_t *len_r)
+{
+	ssize_t n = 1;
+
+	for (*len_r = 0; *len_r < cap && n > 0; *len_r += n > 0 ? (size_t)n : 0)
+		n = reach_read(part, bytes + *len_r, cap - *len_r, *len_r);
+	return n < 0 ? (int)n : 0;
 }
 
 /* Message and stream; false when the stream is not there, empty, or larger than what is learned from. */
-static bool read_pair(int dir, const char *name, struct pair *p)
+static bool read_pair(const struct queue *q, guint index, struct pair *p)
 {
-	g_autofree char *stream = g_strconcat(name, STREAM, NULL);
+	const char *name = q->names->pdata[index];
+	struct reach_part file, stream;
+	struct reach_streams streams;
+	struct file_facts facts;
+	bool ok = false;
 
-	return read_file(dir, name, p->text, sizeof p->text, &p->text_len) == 0 &&
-	       read_file(dir, stream, p->stream, sizeof p->stream, &p->size) == 0 && p->size > 0 && p->size <= LEARN_STREAM;
+	if (reach_file(q->dir, name, &file) < 0)
+		return false;
+	if (reach_facts(&file, &facts) == 0 && S_ISREG(facts.mode) &&
+	    reach_list(&q->spool->reach, q->dir, name, &file, &streams) == 0 && *streams.name[0] != '\0' &&
+	    reach_stream(&q->spool->reach, q->dir, name, &file, streams.name[0], &stream) == 0) {
+		ok = read_part(&file, p->text, sizeof p->text, &p->text_len) == 0 &&
+		     read_part(&stream, p->stream, sizeof p->stream, &p->size) == 0 && p->size > 0 &&
+		     p->size <= LEARN_STREAM;
+		reach_close(&stream);
+	}
+	reach_close(&file);
+	return ok;
 }
 
 static gint by_name(gconstpointer a, gconstpointer b)
@@ -65,38 +79,61 @@ static gint by_name(gconstpointer a, gconstpointer b)
 	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-/* Names of messages in the directory, sorted; NULL with errno when it cannot be listed. */
-static GPtrArray *list_names(const char *path)
+/* Open the spool's first place, whatever the case of its name; -1 with errno. */
+static int open_queue(const struct spool *spool)
 {
-	GPtrArray *names = g_ptr_array_new_with_free_func(g_free);
-	GDir *dir = g_dir_open(path, 0, NULL);
-	const char *name;
+	DIR *root = fdopendir(openat(spool->root, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+	const struct dirent *entry;
+	int dir = -1;
 
-	if (dir == NULL) {
-		g_ptr_array_unref(names);
-		return NULL;
-	}
-	while ((name = g_dir_read_name(dir)) != NULL) {
-		size_t n = strlen(name);
-
-		if (n > 4 && g_ascii_strcasecmp(name + n - 4, ".eml") == 0)
-			g_ptr_array_add(names, g_strdup(name));
-	}
-	g_dir_close(dir);
-	g_ptr_array_sort(names, by_name);
-	return names;
+	if (root == NULL)
+		return -1;
+	errno = ENOENT;
+	while (dir < 0 && (entry = readdir(root)) != NULL)
+		if (g_ascii_strcasecmp(entry->d_name, spool->format->places[0].name) == 0)
+			dir = openat(spool->root, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	closedir(root);
+	return dir;
 }
 
-/* The directory of queued messages: SPOOL/Queue, or SPOOL itself. */
-static char *queue_of(const char *spool)
+/* Names of messages in the queue. */
+static bool list_names(struct queue *q)
 {
-	const char *path = g_str_has_prefix(spool, "iis:") ? spool + 4 : spool;
-	char *queue = g_build_filename(path, "Queue", NULL);
+	DIR *dir;
+	const struct dirent *entry;
 
-	if (g_file_test(queue, G_FILE_TEST_IS_DIR))
-		return queue;
-	g_free(queue);
-	return g_strdup(path);
+	q->dir = open_queue(q->spool);
+	dir = q->dir >= 0 ? fdopendir(openat(q->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)) : NULL;
+	if (dir == NULL)
+		return false;
+	while ((entry = readdir(dir)) != NULL)
+		if (q->spool->format->id_of(0, entry->d_name).kind == NAME_MESSAGE)
+			g_ptr_array_add(q->names, g_strdup(entry->d_name));
+	closedir(dir);
+	g_ptr_array_sort(q->names, by_name);
+	return true;
+}
+
+/* Open the spool `word`; 0 or an exit status after saying why not. */
+static int open_spool(const struct settings *settings, const char *word, struct queue *q)
+{
+	g_autofree char *error = NULL;
+
+	*q = (struct queue){ .dir = -1, .names = g_ptr_array_new_with_free_func(g_free) };
+	q->spool = spools_open_one(settings, word, &error);
+	if (q->spool == NULL)
+		return command_failed("%s: %s", word, error);
+	if (strcmp(q->spool->format->name, "iis") != 0)
+		return command_failed("%s: a spool of %s; only IIS keeps properties in blocks", word, q->spool->format->server);
+	if (!list_names(q))
+		return command_failed("%s/%s: %s", q->spool->path, q->spool->format->places[0].name, g_strerror(errno));
+	if (q->names->len == 0)
+		return command_failed("%s/%s: no message is here", q->spool->path, q->spool->format->places[0].name);
+	if (!reach_sees(&q->spool->reach))
+		return command_failed("%s: no named stream is to be seen%s%s", q->spool->path,
+				      reach_text(q->spool->reach.way) != NULL ? ": " : "",
+				      reach_text(q->spool->reach.way) != NULL ? reach_text(q->spool->reach.way) : "");
+	return 0;
 }
 
 /* --- Trying a description -------------------------------------------------------------------- */
@@ -114,7 +151,7 @@ static void print_verdict(const char *name, const struct learn_verdict *v, bool 
 }
 
 /* Messages names[from...] that fit one run; returns where the next run begins. */
-static guint verify_some(int dir, const GPtrArray *names, guint from, const struct layout *l, bool all,
+static guint verify_some(const struct queue *q, guint from, const struct layout *l, bool all,
 			 uint32_t *good, uint32_t *bad, char **why_r)
 {
 	static struct learn_answer answer;
@@ -126,8 +163,8 @@ static guint verify_some(int dir, const GPtrArray *names, guint from, const stru
 
 	if (run == NULL)
 		return from;
-	for (; from < names->len && n < LEARN_MESSAGES; from++)
-		if (read_pair(dir, names->pdata[from], &pair) &&
+	for (; from < q->names->len && n < LEARN_MESSAGES; from++)
+		if (read_pair(q, from, &pair) &&
 		    learn_add(run, pair.text, pair.text_len, pair.stream, pair.size) == 0)
 			index[n++] = from;
 	if (!learn_finish(run, l, &answer, &nothing, why_r))
@@ -137,12 +174,12 @@ static guint verify_some(int dir, const GPtrArray *names, guint from, const stru
 
 		*good += fine;
 		*bad += !fine;
-		print_verdict(names->pdata[index[i]], &answer.verdicts[i], all);
+		print_verdict(q->names->pdata[index[i]], &answer.verdicts[i], all);
 	}
 	return from;
 }
 
-static int verify_all(int dir, const GPtrArray *names, bool all)
+static int verify_all(const struct queue *q, bool all)
 {
 	GPtrArray *problems = g_ptr_array_new_with_free_func(g_free);
 	struct layout l;
@@ -154,8 +191,8 @@ static int verify_all(int dir, const GPtrArray *names, bool all)
 		command_failed("%s", (char *)problems->pdata[i]);
 	if (problems->len > 0)
 		return EXIT_FAILED;
-	for (guint from = 0; from < names->len && why == NULL;)
-		from = verify_some(dir, names, from, &l, all, &good, &bad, &why);
+	for (guint from = 0; from < q->names->len && why == NULL;)
+		from = verify_some(q, from, &l, all, &good, &bad, &why);
 	if (why != NULL)
 		return command_failed("%s", why);
 	printf("%u messages, %u explained, %u contradict the layout.\n", good + bad, good, bad);
@@ -203,20 +240,20 @@ static int print_learned(const struct learned *r, const struct layout *l)
 	return command_failed("the process that looks at messages answered nonsense");
 }
 
-static int learn_all(int dir, const GPtrArray *names)
+static int learn_all(const struct queue *q)
 {
 	static struct learn_answer answer;
 	static struct pair pair;
 	struct layout l;
 	char *why = NULL;
 	struct learn_run *run = learn_start(&why);
-	guint step = MAX(1, (names->len + LEARN_MESSAGES - 1) / LEARN_MESSAGES);
+	guint step = MAX(1, (q->names->len + LEARN_MESSAGES - 1) / LEARN_MESSAGES);
 
 	if (run == NULL)
 		return command_failed("%s", why);
 	/* Spread over the spool: neighbours are alike. */
-	for (guint i = 0; i < names->len; i += step)
-		if (read_pair(dir, names->pdata[i], &pair))
+	for (guint i = 0; i < q->names->len; i += step)
+		if (read_pair(q, i, &pair))
 			learn_add(run, pair.text, pair.text_len, pair.stream, pair.size);
 	if (!learn_finish(run, NULL, &answer, &l, &why))
 		return command_failed("%s", why);
@@ -227,22 +264,16 @@ int command_learn(char **argv)
 {
 	struct common common;
 	g_auto(GStrv) words = command_options(argv, "SPOOL - infer the layout of property blocks", entries, &common);
-	g_autofree char *path = NULL;
-	GPtrArray *names;
-	int dir, status;
+	struct queue q;
+	int status;
 
 	if (words[0] == NULL || words[1] != NULL)
-		return command_usage("learn-layout: one SPOOL, a mailroot or its Queue directory");
-	path = queue_of(words[0]);
-	dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	names = dir >= 0 ? list_names(path) : NULL;
-	if (names == NULL)
-		return command_failed("cannot list %s: %s", path, g_strerror(errno));
-	if (names->len == 0)
-		status = command_failed("%s: no message (*.EML) is here", path);
-	else
-		status = verify != NULL ? verify_all(dir, names, common.all) : learn_all(dir, names);
-	g_ptr_array_unref(names);
-	close(dir);
+		return command_usage("learn-layout: one SPOOL, a mail server's folder with Queue and Pickup");
+	status = open_spool(common.settings, words[0], &q);
+	if (status == 0)
+		status = verify != NULL ? verify_all(&q, common.all) : learn_all(&q);
+	if (q.dir >= 0)
+		close(q.dir);
+	g_ptr_array_unref(q.names);
 	return status;
 }

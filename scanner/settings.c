@@ -50,6 +50,11 @@ static gboolean is_absolute(const char *text)
 	return *text == '/';
 }
 
+static gboolean is_given(const char *text)
+{
+	return *text != '\0';
+}
+
 static gboolean is_mounted(const char *text)
 {
 	return is_absolute(text) || strcmp(text, "yes") == 0 || strcmp(text, "no") == 0;
@@ -118,6 +123,9 @@ static const struct setting rows[] = {
 	{ "scan", "exclude", KIND_LIST, OPTION_OF_SCAN, AT(exclude), .valid = is_below,
 	  .expects = "paths below a spool's directory, with ';' between them, such as hold;deferred/A",
 	  .arg = "PATH[;PATH...]", .help = "Do not look at these paths of a spool" },
+	{ "scan", "layout", KIND_TEXT, OPTION_OF_ALL, AT(layout_file), .valid = is_given,
+	  .expects = "a file, or none, is needed", .arg = "FILE",
+	  .help = "Check property blocks of IIS by this description" },
 	{ "scan", "discover", KIND_BOOL, FILE_ONLY, AT(discover), .fallback = "yes", .words = yes_no,
 	  .expects = "yes or no" },
 	{ "scan", "jobs", KIND_NUMBER, OPTION_OF_ALL, AT(jobs), .fallback = "auto",

@@ -8,6 +8,7 @@
 #ifndef SETTINGS_H
 #define SETTINGS_H
 
+#include "layout.h"
 #include "retention.h"
 #include "severity.h"
 
@@ -37,6 +38,8 @@ struct settings {
 	char **exclude;         /* paths below a spool's root, of every spool */
 	char **streams;         /* names of streams that hold properties */
 	gint64 offline;         /* servers that nobody sees from here are stopped */
+	char *layout_file;      /* spoolck-layout(5); NULL: none */
+	struct layout layout;   /* what it says; entry_size 0 = nothing */
 	gboolean exclude_given; /* on the command line: those of the file do not count */
 	/* [quarantine] */
 	char *store;

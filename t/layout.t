@@ -18,23 +18,18 @@ my ($learn_from, $healthy, $damaged) = (50, 100, 60);
 sub queue_of {
     my ($messages) = @_;
     my $dir = scratch();
-    write_spool($dir, $messages);
+    mkdir "$dir/$_" or die "$dir/$_: $!" for qw(Queue Pickup);
+    write_spool("$dir/Queue", $messages);
     return $dir;
-}
-
-sub write_file {
-    my ($path, $bytes) = @_;
-    open my $out, '>:raw', $path or die "$path: $!";
-    print $out $bytes;
-    close $out or die "$path: $!";
-    return $path;
 }
 
 # The description learned from these messages, in a file.
 sub learned {
     my ($messages) = @_;
     my $r = spoolck('learn-layout', queue_of($messages));
-    return ($r, write_file(scratch() . '/layout', $r->{out}));
+    my $layout = scratch() . '/layout';
+    write_file($layout, $r->{out});
+    return ($r, $layout);
 }
 
 # Names of the messages that contradict it.
@@ -151,8 +146,8 @@ subtest 'where nothing can be learned' => sub {
     is(exit_bits($r), '8', 'two layouts in one spool');
     is($r->{out}, '', 'no description');
 
-    $r = spoolck('learn-layout', scratch());
-    is(exit_bits($r), '8', 'an empty directory');
+    $r = spoolck('learn-layout', queue_of([]));
+    is(exit_bits($r), '8', 'an empty queue');
     $r = spoolck('learn-layout', scratch() . '/nosuch');
     is(exit_bits($r), '8', 'a directory that is not there');
     $r = spoolck('learn-layout');
@@ -171,7 +166,8 @@ subtest 'a spool with two damaged messages' => sub {
 subtest 'a description that is none' => sub {
     my $dir = scratch();
     my $spool = queue_of(messages('plain16', 3, 7));
-    my $file = write_file("$dir/l", "[header]\nsize = 20\n\n[entry]\nsise = 16\n");
+    my $file = "$dir/l";
+    write_file($file, "[header]\nsize = 20\n\n[entry]\nsise = 16\n");
     my $r = spoolck('learn-layout', '--verify', $file, $spool);
     is(exit_bits($r), '8', 'refused');
     like($r->{err}, qr{\Q$file\E:5: sise: no such key in \[entry\]; did you mean size\?}, 'with its line, and the key that was meant');
@@ -180,6 +176,53 @@ subtest 'a description that is none' => sub {
     like($r->{err}, qr/may be written by others/, 'a file that anybody may write is refused');
     $r = spoolck('learn-layout', '--verify', "$dir/nosuch", $spool);
     is(exit_bits($r), '8', 'so is one that is not there');
+};
+
+# From the spool to its quarantine.
+subtest 'scan and explain by a layout' => sub {
+    my $messages = messages('based18', 40, 7);
+    my ($r, $layout) = learned($messages);
+    is(exit_bits($r), '0', 'learned') or diag($r->{err});
+    my $spool = queue_of($messages);
+    my $old = time - 86400;
+    utime $old, $old, glob "$spool/Queue/*" or die "utime: $!";
+
+    $r = scan('--layout', $layout, $spool);
+    is(exit_bits($r), '0', 'all is well');
+    is_deeply([ grep { $_->{severity} ne 'notice' } @{ $r->{findings} } ], [], 'nothing is found');
+
+    my $bad = $messages->[17];
+    damage([$bad], { negative => $gross{negative} }, qr/^entry\.length$/);
+    write_file("$spool/Queue/$bad->{name}:PROPERTIES", $bad->{stream});
+    utime $old, $old, "$spool/Queue/$bad->{name}:PROPERTIES" or die "utime: $!";
+    $r = scan('-p', '--offline', '--store', new_store(), '--layout', $layout, $spool);
+    is(exit_bits($r), '0', 'what was learned proves nothing');
+    my ($f) = grep { $_->{name} eq 'iis.property-size' } @{ $r->{findings} };
+    is($f->{severity}, 'suspect', 'it is suspect');
+    is($f->{impact}, 'server-stops', 'and told what the server would do');
+    is($f->{stream}, 'PROPERTIES', 'in which stream');
+    ok(-e "$spool/Queue/$bad->{name}", 'nothing was moved');
+
+    write_file($layout, read_file($layout) =~ s/^confirmed = no$/confirmed = yes/mr);
+    $r = spoolck('explain', '--layout', $layout, "$spool:$bad->{name}");
+    is(exit_bits($r), '4', 'explain');
+    like($r->{out}, qr/entry 0 +MP_SENDER_ADDRESS_SMTP, offset \d+, length \d+/, 'names properties');
+    like($r->{out}, qr/\^\^\^ corrupt at byte $f->{offset}, stream PROPERTIES, entry \d+ .*\[iis\.property-size\]/, 'marks the damage');
+
+    my $store = new_store();
+    $r = spoolck('scan', '-p', '--offline', '--store', $store, '--layout', $layout, $spool);
+    is(exit_bits($r), '1', 'a layout that the operator vouches for moves it') or diag($r->{out}, $r->{err});
+    ok(!-e "$spool/Queue/$bad->{name}" && !-e "$spool/Queue/$bad->{name}:PROPERTIES", 'with its stream');
+    is(scalar(() = glob "$spool/Queue/*.EML"), 39, 'and no other message');
+    $r = spoolck('quarantine', 'restore', '--store', $store, $bad->{name});
+    is(exit_bits($r), '8', 'not restored by mistake');
+    $r = spoolck('quarantine', 'restore', '--force', '--offline', '--store', $store, $bad->{name});
+    is(exit_bits($r), '2', 'restored; the service has to be told') or diag($r->{out}, $r->{err});
+    is(read_file("$spool/Queue/$bad->{name}:PROPERTIES"), $bad->{stream}, 'to the last byte');
+
+    $r = spoolck('scan', '--layout', "$layout.none", $spool);
+    is(exit_bits($r), '8', 'no scan by a layout that is not there');
+    like($r->{err}, qr/cannot read \Q$layout\E\.none/, 'says so');
 };
 
 # A child that made any other system call than a worker may would be killed in this build.
