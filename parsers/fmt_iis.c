@@ -80,7 +80,7 @@ static enum name_kind kind_of(unsigned place, const char *s, size_t len)
 		return eml ? NAME_MESSAGE :
 		       tmp || ends(s, len, ".ltr") || ends(s, len, ".rtr") ? NAME_TRANSIENT : NAME_FOREIGN;
 	case IIS_PICKUP: /* IIS takes a file of any name */
-		return tmp ? NAME_TRANSIENT : NAME_MESSAGE;
+		return tmp ? NAME_TRANSIENT : len > 0 ? NAME_MESSAGE : NAME_FOREIGN;
 	case IIS_REPLAY:
 		return eml || bad ? NAME_MESSAGE : tmp ? NAME_TRANSIENT : NAME_FOREIGN;
 	case IIS_DROP:

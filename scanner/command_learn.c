@@ -129,10 +129,12 @@ static int open_spool(const struct settings *settings, const char *word, struct 
 		return command_failed("%s/%s: %s", q->spool->path, q->spool->format->places[0].name, g_strerror(errno));
 	if (q->names->len == 0)
 		return command_failed("%s/%s: no message is here", q->spool->path, q->spool->format->places[0].name);
-	if (!reach_sees(&q->spool->reach))
-		return command_failed("%s: no named stream is to be seen%s%s", q->spool->path,
-				      reach_text(q->spool->reach.way) != NULL ? ": " : "",
-				      reach_text(q->spool->reach.way) != NULL ? reach_text(q->spool->reach.way) : "");
+	if (!reach_sees(&q->spool->reach)) {
+		const char *why = reach_warning(&q->spool->reach);
+
+		return command_failed("%s: no named stream is to be seen%s%s", q->spool->path, why != NULL ? ": " : "",
+				      why != NULL ? why : "");
+	}
 	return 0;
 }
 

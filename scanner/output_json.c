@@ -126,6 +126,8 @@ static void start(struct spool *const *spools, unsigned count)
 
 		if (spools[i]->exclude != NULL && *spools[i]->exclude != NULL)
 			json_object_set_new(spool, "excluded", json_strings(spools[i]->exclude));
+		if (reach_words(spools[i]->reach.way) != NULL)
+			json_object_set_new(spool, "streams", json_string(reach_words(spools[i]->reach.way)));
 		json_array_append_new(array, spool);
 	}
 	line(json_pack("{s:s,s:i,s:s,s:o}", "event", "start", "schema", 1, "version",

@@ -354,6 +354,8 @@ static void put_title(const struct spool *s)
 		printf("; disk %u %% full", s->disk_used);
 	if (s->inodes_used <= 100)
 		printf(", inodes %u %%", s->inodes_used);
+	if (reach_words(s->reach.way) != NULL)
+		printf("; named streams: %s", reach_words(s->reach.way));
 	for (char **p = s->exclude; p != NULL && *p != NULL; p++) {
 		fputs(p == s->exclude ? "; not looked at: " : ", ", stdout);
 		put_string(*p);

@@ -459,24 +459,31 @@ void reach_probe(int root, const struct format *format, char **names, struct rea
 	}
 }
 
-const char *reach_text(enum reach_way way)
+const char *reach_words(enum reach_way way)
 {
 	switch (way) {
-	case REACH_FILES:
-		return "No named stream of a message is to be seen here: properties were not looked at. If this is a "
-		       "copy, copy it again with a program that keeps named streams.";
 	case REACH_NAMED:
-		return "Named streams are read as FILE:NAME (ntfs-3g, streams_interface=windows).";
+		return "FILE:NAME (ntfs-3g, streams_interface=windows)";
 	case REACH_XATTR:
-		return "Named streams are read as attributes user.NAME; those of more than 64 KiB cannot be "
-		       "read so.";
+		return "attributes user.NAME, up to 64 KiB";
 	case REACH_SAMBA:
-		return "Named streams are read as Samba keeps them, in attributes user.DosStream.NAME.";
+		return "attributes user.DosStream.NAME (Samba)";
 	case REACH_BESIDE:
-		return "Named streams are read from side files FILE:NAME.";
+		return "side files FILE:NAME";
+	case REACH_FILES:
 	case REACH_HIDDEN:
-		return "Named streams are hidden by this mount: properties were not looked at. Mount with ntfs-3g -o "
-		       "streams_interface=windows.";
+		break;
 	}
+	return NULL;
+}
+
+const char *reach_warning(const struct reach *r)
+{
+	if (r->way == REACH_HIDDEN)
+		return "Named streams are hidden by this mount: properties were not looked at. Mount with ntfs-3g "
+		       "-o streams_interface=windows.";
+	if (r->way == REACH_FILES && r->any)
+		return "No named stream of a message is to be seen here: properties were not looked at. If this "
+		       "is a copy, copy it again with a program that keeps named streams.";
 	return NULL;
 }

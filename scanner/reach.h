@@ -57,8 +57,11 @@ struct reach_streams {
 /* Learn how streams of the spool's messages are reached. `names` stay the caller's. */
 void reach_probe(int root, const struct format *format, char **names, struct reach *reach);
 
-/* A sentence for the report; NULL when there is nothing to tell. */
-const char *reach_text(enum reach_way way);
+/* How streams are read, in a few words; NULL: they are not. */
+const char *reach_words(enum reach_way way);
+
+/* What the operator has to know, a sentence; NULL: nothing. */
+const char *reach_warning(const struct reach *r);
 
 /* Does a missing stream mean anything: would it be seen? */
 static inline bool reach_sees(const struct reach *r)

@@ -311,13 +311,13 @@ static void note_cut(struct scan *scan)
 		scan->options->staged ? rest : ""));
 }
 
-/* In which way named streams were read, or that they were not. */
+/* Named streams that are not to be seen. */
 static void note_reach(struct scan *scan)
 {
-	const struct spool *spool = scan->spool;
+	const char *warning = reach_warning(&scan->spool->reach);
 
-	if (spool->streams != NULL && spool->reach.any)
-		g_ptr_array_add(scan->notes, g_strdup(reach_text(spool->reach.way)));
+	if (warning != NULL)
+		g_ptr_array_add(scan->notes, g_strdup(warning));
 }
 
 static void examine(struct work *w)

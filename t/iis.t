@@ -111,6 +111,7 @@ sub findings {
 }
 
 sub note_of { my ($r) = @_; return join ' ', map { $_->{text} } @{ $r->{notes} } }
+sub way_of { my ($r) = @_; return $r->{start}{spools}[0]{streams} // '' }
 
 my @look = ('-n', '--all', '--store', $store);
 
@@ -119,14 +120,15 @@ subtest 'ntfs-3g, streams_interface=windows' => sub {
     my $r = scan(@look, "$mount/Mailroot");
     is_deeply(findings($r), \%expected, 'the findings') or diag($r->{out}, $r->{err});
     is(exit_bits($r), '4', 'the exit status');
-    like(note_of($r), qr/FILE:NAME.*streams_interface=windows/, 'the way is named');
+    like(way_of($r), qr/FILE:NAME.*streams_interface=windows/, 'the way is named');
+    is_deeply($r->{notes}, [], 'there is nothing to note');
 };
 
 subtest 'ntfs-3g, streams_interface=xattr' => sub {
     mounted('xattr') or die;
     my $r = scan(@look, "$mount/Mailroot");
     is_deeply(findings($r), \%expected, 'the same findings') or diag($r->{out}, $r->{err});
-    like(note_of($r), qr/user\.NAME/, 'the way is named');
+    like(way_of($r), qr/user\.NAME/, 'the way is named');
 };
 
 subtest 'streams that are hidden' => sub {
@@ -141,14 +143,14 @@ subtest 'side files, and attributes of Samba' => sub {
     lay_out("$plain/side", 'file') or die;
     my $r = scan(@look, "$plain/side");
     is_deeply(findings($r), \%expected, 'side files: the same findings') or diag($r->{out}, $r->{err});
-    like(note_of($r), qr/side files/, 'the way is named');
+    like(way_of($r), qr/side files/, 'the way is named');
 
     local $queue{'NTFS_02.EML'} = [ eml(2), { PROPERTIES => stream(700) } ];
     SKIP: {
         skip 'this file system takes no such attributes', 2 if !lay_out("$plain/samba", 'samba');
         $r = scan(@look, "$plain/samba");
         is_deeply(findings($r), \%expected, "Samba's: the same findings") or diag($r->{out}, $r->{err});
-        like(note_of($r), qr/DosStream/, 'the way is named');
+        like(way_of($r), qr/DosStream/, 'the way is named');
     }
 };
 
@@ -210,6 +212,31 @@ subtest 'nothing moves before the service is said to be stopped' => sub {
         'nor does quarantine add');
 };
 
+subtest 'a volume on which everybody may write' => sub {
+    unmount();
+    system("ntfs-3g -o streams_interface=windows $image $mount >>$image.log 2>&1") == 0 or die;
+    my $r = scan('-y', '--offline', '--max-move', 'none', '--store', $store, "$mount/Mailroot");
+    is($r->{summary}{moved}, 0, 'is no place for a quarantine');
+    like(join(' ', map { $_->{reason} // '' } @{ $r->{messages} }), qr/umask=077/, 'and what helps is said');
+    mounted('windows') or die;
+};
+
+subtest 'explained' => sub {
+    my $root = "$plain/explain";
+    mkdir $_ for $root, map { "$root/$_" } qw(Queue Pickup);
+    my $wide = join '', map { "$_\0" } split //, 'carol';
+    write_file("$root/Queue/NTFS_1.EML", eml('explained'));
+    write_file("$root/Queue/NTFS_1.EML:PROPERTIES", "\xff\xfe" . pack('V2', 0x1002, 7) . "SMTP:alice\@example.org\0\xff$wide\0");
+    for my $file ("$root/Queue/NTFS_1.EML", "$root:NTFS_1.EML", "$root/Queue/NTFS_1.EML:PROPERTIES") {
+        my $r = spoolck('explain', $file);
+        is(exit_bits($r), '0', $file =~ s{.*/}{}r) or diag($r->{err});
+        like($r->{out}, qr/^ +0 +\d+  stream +PROPERTIES, \d+ bytes; the layout is not published$/m, 'the stream');
+        like($r->{out}, qr/^ +2 +4 +id +MP_SENDER_ADDRESS_SMTP \(ansi\)$/m, 'a published id');
+        like($r->{out}, qr/^ +10 +22 +text +SMTP:alice\@example\.org$/m, 'text');
+        like($r->{out}, qr/^ +34 +10 +text \(UTF-16\) +carol$/m, 'text in UTF-16');
+    }
+};
+
 # All that a message has, by stream.
 sub facts {
     my ($path) = @_;
@@ -235,6 +262,12 @@ subtest 'there and back' => sub {
         is(exit_bits(spoolck('quarantine', '--store', $store, 'verify')), '0', 'and they are so');
         $r = scan('-n', @$args, "$mount/Mailroot");
         is($r->{summary}{corrupt}, 0, 'a second look finds nothing corrupt');
+        my $out = scratch();
+        is(exit_bits($r = spoolck('quarantine', '--store', $store, 'export', '--redact', '-o', $out, 'ntfs_08.eml')), '0',
+            'a copy for others can be had') or diag($r->{err});
+        my $files = join '', map { read_file($_) } glob "$out/*/spool/*/*";
+        cmp_ok(length $files, '>', 13_700, 'of the text and its streams');
+        unlike($files, qr/alice|example|SMTP:/, 'in which nobody is named');
         like(spoolck('quarantine', '--store', $store, 'restore', '--force', 'NTFS_03.EML')->{err}, qr/--offline/,
             'it does not come back either, before the service is stopped');
         $r = spoolck('quarantine', @$args, 'restore', '--force', 'NTFS_03.EML', 'ntfs_08.eml');

@@ -419,6 +419,7 @@ static void test_names(void)
 	name(IIS_QUEUE, "sub/a.eml", NAME_FOREIGN, IIS_TEXT, "a.eml");
 	name(IIS_QUEUE, "readme.txt", NAME_FOREIGN, IIS_TEXT, "readme.txt");
 	name(IIS_PICKUP, "readme.txt", NAME_MESSAGE, IIS_TEXT, "readme.txt");
+	name(IIS_PICKUP, ":stream", NAME_FOREIGN, IIS_TEXT, ":stream");
 	name(IIS_REPLAY, "a.bad", NAME_MESSAGE, IIS_TEXT, "a.bad");
 	name(IIS_BADMAIL, "x.BAD", NAME_MESSAGE, IIS_TEXT, "x");
 	name(IIS_BADMAIL, "x.bdp", NAME_COMPANION, IIS_BDP, "x");
