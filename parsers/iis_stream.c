@@ -218,7 +218,7 @@ static void look_for(struct cur stream, const struct addresses *a, bool *any_r, 
 		if (at > 0 && cur_seek(&before, at - 1) && is_letter(cur_peek(&before)) &&
 		    is_letter(cur_ahead(&c, 1)))
 			*any_r = true;
-		for (unsigned i = 0; i < a->count && !*same_r; i++)
+		for (unsigned i = 0; i < a->count && i < IIS_ADDRESSES && !*same_r; i++)
 			*same_r = stands_at(stream, at, a->of[i], 1) || stands_at(stream, at, a->of[i], 2);
 		cur_skip(&c, 1);
 	}

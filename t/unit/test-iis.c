@@ -248,6 +248,19 @@ static void test_foreign_stream(void)
 
 /* --- The text ----------------------------------------------------------------------------- */
 
+/* A text in which another one begins at `at`, in the middle of a line. */
+static GBytes *spliced(size_t at)
+{
+	static const char other[] = "Received: from c by d\r\n";
+	GBytes *all = text(HEADER, 9000, 0, 0, 0);
+	size_t size;
+	uint8_t *p = g_bytes_unref_to_data(all, &size);
+
+	p[at - 1] = 'x';
+	memcpy(p + at, other, sizeof other - 1);
+	return g_bytes_new_take(p, size);
+}
+
 #define BINARY "From: bob@example.net\r\nContent-Transfer-Encoding:  BINARY\r\n\r\n"
 
 static void test_text(void)
@@ -265,10 +278,12 @@ static void test_text(void)
 	with(IIS_TEXT, text(BINARY, 9000, 700, 1, 0), NULL);
 	with(IIS_TEXT, text(BINARY, 9000, 4096, 4096, 0), "text-zeros suspect");
 	with(IIS_TEXT, text(HEADER, 12288, 4096, 4096, 7), "text-foreign suspect");
-	with(IIS_TEXT, text(HEADER, 12288, 4196, 4096, 7), "text-foreign suspect");
+	with(IIS_TEXT, text(HEADER, 16384, 5000, 8192, 7), NULL); /* does not begin where a cluster does */
 	with(IIS_TEXT, text(HEADER, 12288, 4096, 200, 7), NULL);
 	with(IIS_TEXT, text(HEADER, 12288, 4096, 4096, 0xe9), NULL); /* Latin-1 and the like */
 	with(IIS_TEXT, text(BINARY, 12288, 4096, 4096, 7), NULL);
+	with(IIS_TEXT, spliced(4096), "text-foreign suspect");
+	with(IIS_TEXT, spliced(4097), NULL);
 	with(IIS_TEXT, TEXT("no header\r\nFrom: bob@example.net\r\n\r\n"), "text-header notice");
 	with(IIS_TEXT, TEXT(HEADER "no end"), "text-unended notice");
 }
