@@ -136,6 +136,8 @@ static void check_zeros(const struct iis_work *x)
 	uint64_t size = x->m->parts[IIS_TEXT].size;
 	struct finding *f;
 
+	if (!iis_settled(x->m))
+		return; /* room may have been made for what is to come */
 	if (k->zeros == size) {
 		iis_note(x, F_IIS_TEXT_ZEROS, IIS_TEXT, 0, size);
 	} else if (k->hole_len > 0) {

@@ -183,8 +183,8 @@ static void test_streams(void)
 	with(IIS_STREAM, TEXT("\1\2x@example.com\0\3"), "property-addresses notice");
 	with(IIS_STREAM + 1, zeros(0), "property-empty notice");
 	with(IIS_STREAM + 1, zeros(600), "property-zeros suspect");
-	with(IIS_STREAM + 2, zeros(600), "property-zeros notice");
-	with(IIS_STREAM + 2, zeros(0), "property-empty notice");
+	with(IIS_STREAM + 2, zeros(600), "stream-zeros notice");
+	with(IIS_STREAM + 2, zeros(0), "stream-zeros notice");
 	with(IIS_STREAM + 2, TEXT("regf"), NULL);
 	in = healthy();
 	g_clear_pointer(&in.part[IIS_STREAM], g_bytes_unref);
@@ -215,6 +215,25 @@ static void test_no_streams(void)
 	in.age = 0;
 	in.force = true;
 	expect(in, "property-missing suspect");
+}
+
+/* A message that comes in now, on a volume that is shared. */
+static void test_unsettled(void)
+{
+	struct input in = healthy();
+
+	g_bytes_unref(in.part[IIS_TEXT]);
+	g_bytes_unref(in.part[IIS_STREAM]);
+	in.part[IIS_TEXT] = zeros(65536);
+	in.part[IIS_STREAM] = zeros(4096);
+	in.part[IIS_STREAM + 1] = zeros(0);
+	in.age = IIS_SETTLED - 1;
+	expect(in, NULL);
+	in.part[IIS_TEXT] = zeros(65536);
+	in.part[IIS_STREAM] = zeros(4096);
+	in.part[IIS_STREAM + 1] = NULL;
+	in.age = IIS_SETTLED;
+	expect(in, "property-zeros corrupt, text-zeros corrupt");
 }
 
 static void test_tail(void)
@@ -463,6 +482,7 @@ int main(int argc, char **argv)
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/iis/streams", test_streams);
 	g_test_add_func("/iis/no-streams", test_no_streams);
+	g_test_add_func("/iis/unsettled", test_unsettled);
 	g_test_add_func("/iis/tail", test_tail);
 	g_test_add_func("/iis/foreign-stream", test_foreign_stream);
 	g_test_add_func("/iis/text", test_text);
