@@ -10,6 +10,7 @@
 #define FORMAT_H
 
 #include "finding.h"
+#include "layout.h"
 
 #define ID_MAX 255          /* NAME_MAX: a queue id is a file name or part of one */
 #define PARTS_MAX 8         /* parts that check() looks at */
@@ -113,6 +114,9 @@ struct site {
 
 	bool streams_seen;      /* the spool shows named streams, so one that is missing is not there */
 	uint8_t streams_known;  /* how many roles stand for streams whose names are configured */
+
+	/* Of property blocks, as the operator described it (--layout); entry_size 0: nobody did. */
+	struct layout layout;
 
 	/* What configure() made of the server's configuration; the format knows what it means. */
 	bool configured;

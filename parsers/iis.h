@@ -5,6 +5,7 @@
  *	iis_field.c      header fields and addresses
  *	iis_check.c      check(): the order of things, the text from its first to its last byte
  *	iis_stream.c     check(): property streams, as far as that needs no layout
+ *	iis_layout.c     check(): a property stream by the layout that the operator gave
  *	iis_submit.c     check(): files for Pickup and Replay
  *	iis_props.c      X-ExtendedProps: base64 and tokens
  *	iis_show.c       decode() and body()
@@ -128,6 +129,7 @@ struct iis_check {
 	uint8_t header;       /* of "received: from ", with which a block begins in the middle of a line */
 	uint64_t other;       /* the first block that does, 0 = none */
 	uint64_t foreign, foreign_blocks; /* the first block that is no text, and how many are not */
+	struct layout_scratch layout;
 };
 
 struct iis_work {
@@ -154,6 +156,10 @@ struct finding *iis_note(const struct iis_work *x, enum finding_id id, unsigned 
 /* The stream roles. */
 void iis_check_streams(const struct iis_work *x);
 
+/* Is there a layout for this stream, which is all at hand? */
+bool iis_has_layout(const struct message *m, unsigned role);
+void iis_check_layout(const struct iis_work *x, unsigned role);
+
 /* A file in Pickup or Replay; Drop: its envelope. */
 void iis_check_submission(const struct iis_work *x);
 
@@ -171,6 +177,7 @@ struct iis_show {
 	bool props;           /* tokens of the field at pos are being listed */
 	struct iis_props block;
 	uint64_t block_at, block_end;
+	struct layout_show layout;
 };
 
 enum step iis_decode(void *scratch, const struct message *m, struct row *row, struct want *w);

@@ -13,7 +13,7 @@
  *
  * Of a stream, whose layout nobody has published, what can be read without one: text of a few characters
  * and more, in letters of one byte or of two, and 32 bits that are the published id of a property, which may be
- * chance. It judges nothing.
+ * chance. It judges nothing. With a layout that the operator gave, its rows are listed instead (layout_show.c).
  */
 #include "iis.h"
 #include "mailmsg.h"
@@ -167,7 +167,9 @@ static enum step part_row(struct iis_show *s, const struct message *m, struct ro
 		text_bytes(&row->detail, (const uint8_t *)p->name, p->name_len);
 	text_str(&row->detail, p->name != NULL ? ", " : "");
 	text_u64(&row->detail, p->size);
-	text_str(&row->detail, " bytes; the layout is not published");
+	text_str(&row->detail, !iis_has_layout(m, s->part) ? " bytes; the layout is not published" :
+			       m->site.layout.confirmed ? " bytes, by a confirmed layout" :
+							  " bytes, by a layout that is not confirmed");
 	if (s->part == IIS_BDR)
 		row->detail.len = 0;
 	return STEP_ROW;
@@ -218,6 +220,21 @@ static void id_row(struct iis_show *s, uint64_t at, const struct mailmsg_propert
 	text_str(&row->detail, ")");
 	s->pos = at + 4;
 	s->rows++;
+}
+
+/* The next row of the stream by its layout. */
+static enum step layout_step(struct iis_show *s, const struct message *m, struct row *row)
+{
+	const struct part *p = &m->parts[s->part];
+
+	memset(row, 0, sizeof *row);
+	if (layout_row(&s->layout, &m->site.layout, p->bytes, (uint32_t)p->size, s->part, row)) {
+		row->depth++;
+		return STEP_ROW;
+	}
+	s->phase = SHOW_PART;
+	s->part++;
+	return STEP_DONE;
 }
 
 /* The next string or id of the stream. */
@@ -277,7 +294,7 @@ static enum step next_row(struct iis_show *s, const struct message *m, struct cu
 	case SHOW_PART:
 		return part_row(s, m, row);
 	default:
-		return string_row(s, m, row);
+		return iis_has_layout(m, s->part) ? layout_step(s, m, row) : string_row(s, m, row);
 	}
 }
 

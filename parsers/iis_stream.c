@@ -284,8 +284,8 @@ static void check_one(const struct iis_work *x, unsigned role, bool others)
 		text_str(&f->found, " zero bytes");
 	}
 	check_contents(x, role);
-	/* A layout of the property block, when there is one, is checked here: all of the stream, up to
-	 * WHOLE_MAX bytes, is at hand in bytes_of(p). */
+	if (!is_zero(p))
+		iis_check_layout(x, role);
 }
 
 static void check_missing(const struct iis_work *x)

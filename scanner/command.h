@@ -23,6 +23,7 @@ int command_explain(char **argv);
 int command_quarantine(char **argv);
 int command_spools(char **argv);
 int command_findings(char **argv);
+int command_learn(char **argv);
 
 /* Parse `argv` with the common options and `own` (GOptionEntry[] or NULL). Returns what is not
  * an option (g_strfreev), argv[0] left out; on an error or --help it says so and exits. */

@@ -31,6 +31,7 @@ static const struct {
 	{ "quarantine", command_quarantine, "list, show, restore, export ... what was moved" },
 	{ "spools", command_spools, "which spools are on this host" },
 	{ "findings", command_findings, "what each finding means and what to do" },
+	{ "learn-layout", command_learn, "infer the layout of property blocks from healthy messages" },
 };
 
 static void G_GNUC_PRINTF(2, 0) say(const char *kind, const char *format, va_list args)

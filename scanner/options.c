@@ -9,6 +9,7 @@
 #include "command.h"
 
 #include "bounds.h"
+#include "layout_file.h"
 #include "log.h"
 
 #include <stdio.h>
@@ -89,6 +90,20 @@ static void read_file(struct settings *settings, const char *file)
 		exit(status);
 }
 
+/* The description that --layout names. Exits when it is wrong. */
+static void read_layout(struct settings *settings)
+{
+	g_autoptr(GPtrArray) problems = g_ptr_array_new_with_free_func(g_free);
+
+	if (settings->layout_file == NULL || strcmp(settings->layout_file, "none") == 0)
+		return;
+	layout_read(settings->layout_file, &settings->layout, problems);
+	for (guint i = 0; i < problems->len; i++)
+		command_failed("%s", (const char *)problems->pdata[i]);
+	if (problems->len > 0)
+		exit(EXIT_FAILED);
+}
+
 /* --check-config, --print-config: what there is to say, and the end. */
 static void show_settings(const struct settings *settings, gboolean print, gboolean quiet)
 {
@@ -137,6 +152,7 @@ static char **parse(char **argv, const char *summary, const GOptionEntry *own, g
 	if (configured)
 		read_file(settings, file);
 	apply_given(settings);
+	read_layout(settings);
 	log_use((unsigned)settings->facility);
 	if (check || print)
 		show_settings(settings, print, quiet);

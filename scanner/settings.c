@@ -50,6 +50,11 @@ static gboolean is_absolute(const char *text)
 	return *text == '/';
 }
 
+static gboolean is_given(const char *text)
+{
+	return *text != '\0';
+}
+
 static gboolean is_mounted(const char *text)
 {
 	return is_absolute(text) || strcmp(text, "yes") == 0 || strcmp(text, "no") == 0;
@@ -127,6 +132,9 @@ static const struct setting rows[] = {
 	{ "scan", "mail-log", KIND_LIST, OPTION_OF_SCAN, AT(mail_log), .fallback = "auto", .valid = is_log,
 	  .expects = "auto, none, journal, or absolute paths of logs, with ';' between them",
 	  .arg = "auto|none|journal|FILE", .help = "Where daemons that died are looked for" },
+	{ "scan", "layout", KIND_TEXT, OPTION_OF_ALL, AT(layout_file), .valid = is_given,
+	  .expects = "a file, or none, is needed", .arg = "FILE",
+	  .help = "Check property blocks of IIS by this description" },
 	{ "scan", "discover", KIND_BOOL, FILE_ONLY, AT(discover), .fallback = "yes", .words = yes_no,
 	  .expects = "yes or no" },
 	{ "scan", "jobs", KIND_NUMBER, OPTION_OF_ALL, AT(jobs), .fallback = "auto",

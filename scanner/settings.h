@@ -8,6 +8,7 @@
 #ifndef SETTINGS_H
 #define SETTINGS_H
 
+#include "layout.h"
 #include "retention.h"
 #include "severity.h"
 
@@ -38,6 +39,8 @@ struct settings {
 	char **streams;         /* names of streams that hold properties */
 	gint64 offline;         /* servers that nobody sees from here are stopped */
 	char **mail_log;        /* auto, none, journal, paths of logs */
+	char *layout_file;      /* spoolck-layout(5); NULL: none */
+	struct layout layout;   /* what it says; entry_size 0 = nothing */
 	gboolean exclude_given; /* on the command line: those of the file do not count */
 	/* [quarantine] */
 	char *store;
@@ -92,5 +95,9 @@ void settings_print(const struct settings *settings, FILE *to);
 
 /* The name of `names` (NULL-terminated) that `word` may have been meant to be; NULL: none is near. */
 const char *settings_nearest(const char *word, const char *const *names);
+
+/* The text of a file that decides what happens to mail: all of it, terminated (g_free), at most 1 MiB, without zero
+ * bytes. NULL with *why_r (g_free) when it cannot be read, or when others than root and this user may write it. */
+char *settings_text(const char *file, char **why_r);
 
 #endif

@@ -337,6 +337,23 @@ static char *read_all(int fd, const char *path, char **why_r)
 	return text;
 }
 
+char *settings_text(const char *file, char **why_r)
+{
+	int fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	char *text = NULL;
+
+	*why_r = NULL;
+	if (fd < 0) {
+		*why_r = g_strdup_printf("cannot read %s: %s", file, g_strerror(errno));
+		return NULL;
+	}
+	*why_r = untrusted_file(fd, file);
+	if (*why_r == NULL)
+		text = read_all(fd, file, why_r);
+	close(fd);
+	return text;
+}
+
 int settings_read(struct settings *settings, const char *file, gboolean required,
 		  GPtrArray *problems)
 {

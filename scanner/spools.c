@@ -120,6 +120,7 @@ static void apply(const struct settings *settings, const struct spool_settings *
 {
 	spool->exclude = excluded(settings, s);
 	spool_set_streams(spool, settings->streams);
+	spool->site.layout = settings->layout;
 	if (settings->offline)
 		spool_set_offline(spool);
 	if (s == NULL)

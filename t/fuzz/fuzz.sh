@@ -12,7 +12,7 @@ seconds=${1:-60}
 src=$(cd "$(dirname "$0")/../.." && pwd)
 out=${FUZZ_DIR:-$src/build-fuzz}
 live=${SPOOLCK_FUZZ_CORPUS:-/var/tmp/spoolck-live/postfix-corpus}
-targets=${*:-cursor wire decode daemonlog volume postfix exim sendmail opensmtpd qmail courier iis}
+targets=${*:-cursor wire decode daemonlog volume postfix exim sendmail opensmtpd qmail courier iis layout}
 
 for CC in ${CLANG:-} clang clang-19 clang-16 clang-14; do
 	command -v "$CC" >/dev/null && break
@@ -25,6 +25,13 @@ sources() {
 	wire) echo "$src/scanner/wire.c $src/parsers/findings.c" ;;
 	decode) echo "$src/scanner/decode.c -lz" ;;
 	volume) echo "$src/scanner/volume_wire.c $src/scanner/ntfs_record.c" ;;
+	layout)
+		ls "$src"/parsers/*.c "$src/scanner/layout_file.c"
+		mkdir -p "$out/include"
+		: >"$out/include/config.h" # nothing in it matters here
+		echo "-I$out/include -I$src/quarantine"
+		pkg-config --cflags --libs glib-2.0
+		;;
 	*) ls "$src"/parsers/*.c ;;
 	esac
 }

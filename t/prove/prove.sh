@@ -72,7 +72,7 @@ eva() { # FORMAT PARTS NAME DRIVER
 		-eva -eva-no-show-progress -eva-msg-key=-initial-state,-final-states \
 		-eva-ilevel 128 -eva-domains symbolic-locations -eva-split-return auto \
 		-eva-auto-loop-unroll 32 -eva-use-spec text_str,text_bytes,text_u64 \
-		"$driver" "$parsers/findings.c" "$parsers/mailmsg.c" "$parsers/fmt_$1.c" "$parsers/$1"_*.c -report-csv "$work/csv" >"$work/eva" 2>&1 || true
+		"$driver" "$parsers/findings.c" "$parsers/mailmsg.c" "$parsers"/layout_*.c "$parsers/fmt_$1.c" "$parsers/$1"_*.c -report-csv "$work/csv" >"$work/eva" 2>&1 || true
 	if [ ! -s "$work/csv" ] || ! grep -q 'functions analyzed' "$work/eva"; then
 		tail -n 20 "$work/eva"
 		verdict "EVA $name: it did not run" 1
