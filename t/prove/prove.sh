@@ -5,7 +5,8 @@
 #    no run-time error, the position never past the end, sticky errors, results as
 #    documented, loops that end.
 # 2. EVA runs check(), decode() and body() on any bytes of any length, through any
-#    windows of up to 4096 bytes, with any names and facts of file and site, and looks for
+#    windows of up to 4096 bytes, with any names and facts of file and site, and the other
+#    functions of a format on any names of up to 511 bytes, facts and configuration, and looks for
 #    run-time errors, for each format: bad accesses, overflow, uninitialized memory, bad calls.
 #    What lies inside a function that WP proved is WP's; that a cursor handed to
 #    it is sound (cur_ready, cur_valid) is so because cur_make() gives a sound one
@@ -113,6 +114,7 @@ self_test
 while read -r format parts; do
 	eva "$format" "$parts" 'check()' eva_check.c
 	eva "$format" "$parts" 'decode() and body()' eva_decode.c
+	eva "$format" "$parts" 'names, facts, configuration' eva_names.c
 done <<FORMATS
 postfix 1
 opensmtpd 4
