@@ -161,7 +161,7 @@ bool sm_address_void(struct cur address)
 			depth++;
 		else if (ch == ')' && depth > 0)
 			depth--;
-		else if (depth == 0 && ch != ')' && !cur_blank(ch))
+		else if (depth == 0 && ch != ')' && !cur_blank(ch) && !(ch == '\\' && cur_left(&address) == 0))
 			return false;
 	}
 	return true;

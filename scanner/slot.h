@@ -10,6 +10,7 @@
 
 #include "lane.h"
 #include "lanemem.h"
+#include "reach.h"
 
 #include <limits.h>
 
@@ -21,6 +22,7 @@ struct slot_source {
 	int dir;              /* open, or the negative errno of opening it */
 	unsigned place, depth, role;
 	bool force;           /* even if it looks unfinished */
+	bool fresh;           /* what is found will count: a file has to be the same before and after */
 };
 
 struct slot {
@@ -28,7 +30,7 @@ struct slot {
 	unsigned place;              /* where it was found */
 	uint32_t offset;             /* of its struct lane_message in lane memory */
 	char path[PATH_MAX];         /* of the anchor, below the root */
-	int fd[PARTS_MAX];           /* open only while a part is a stream, else -1 */
+	struct reach_part part[PARTS_MAX]; /* open only while a part is larger than its window */
 	struct file_facts facts[PARTS_MAX];
 	bool stream;                 /* some part does not fit one window */
 	bool answered;

@@ -146,7 +146,7 @@ sub agrees {
         return 'a sender that cannot be told' if $names =~ /courier\.sender/ && $seen;
         # Letters make another address, which may be one that is refused.
         return 'an address that is refused' if $now->{count} == $before->{count} && $now->{left} . $now->{sender} ne $before->{left} . $before->{sender};
-        return 'all done by the records' if $names =~ /courier\.done/ && $o->{verdict} eq 'noted';
+        return 'all done by the records' if $names =~ /courier\.done/;
         return undef;
     }
     return undef if $f->{word} eq 'untried';
