@@ -22,6 +22,7 @@
 #define IIS_SECTOR 512u           /* what a disk loses at a time, at least */
 #define IIS_BLOCK 4096u           /* a cluster, as volumes are made by default */
 #define IIS_BLOCK_CONTROLS 256u   /* control characters in a block of which text has none: noise has 400 */
+#define IIS_BLOCK_CLEAN 16u       /* so few are in the block before, so many in its first sector: noise has 50 */
 #define IIS_HEADER_MAX (512u << 10) /* bytes of a file in which its header has to end */
 #define IIS_FRESH 60              /* seconds in which a file is still being written */
 #define IIS_SETTLED 900           /* ... in which an SMTP session may be about to add to it */
@@ -121,6 +122,11 @@ struct iis_check {
 	uint64_t run;         /* zero bytes just before pos */
 	uint64_t hole, hole_len; /* the longest run that is a hole */
 	uint32_t controls;    /* in the block of pos */
+	uint32_t first;       /* ... in its first sector */
+	uint32_t before;      /* ... in the block before it */
+	bool noise;           /* the one before it is no text, and begins where a block does */
+	uint8_t header;       /* of "received: from ", with which a block begins in the middle of a line */
+	uint64_t other;       /* the first block that does, 0 = none */
 	uint64_t foreign, foreign_blocks; /* the first block that is no text, and how many are not */
 };
 

@@ -49,12 +49,31 @@ static void run_ended(struct iis_check *k)
 	k->run = 0;
 }
 
-/* A whole block is behind pos. */
+/* A whole block is behind pos. What is in the cluster of another file begins with the block; what a sender put
+ * into his text (yEnc) begins anywhere. */
 static void block_ended(struct iis_check *k)
 {
-	if (k->controls >= IIS_BLOCK_CONTROLS && k->foreign_blocks++ == 0)
+	bool begins = k->before < IIS_BLOCK_CLEAN && k->first >= IIS_BLOCK_CLEAN;
+
+	k->noise = k->controls >= IIS_BLOCK_CONTROLS && (k->noise || begins);
+	if (k->noise && k->foreign_blocks++ == 0)
 		k->foreign = k->pos - IIS_BLOCK;
-	k->controls = 0;
+	k->before = k->controls;
+	k->controls = k->first = 0;
+}
+
+/* Does the block at hand begin like a message, although the line before it has not ended? */
+static void match_header(struct iis_check *k, uint8_t ch)
+{
+	static const char word[] = "Received: from ";
+
+	if (k->pos % IIS_BLOCK == 0)
+		k->header = k->pos > 0 && k->tail != '\n' && k->tail != 0 && ch == 'R' ? 1 : 0;
+	else if (k->header > 0)
+		k->header = k->header < sizeof word - 1 && ch == (uint8_t)word[k->header] ?
+			    (uint8_t)(k->header + 1) : 0;
+	if (k->header == sizeof word - 1 && k->other == 0)
+		k->other = k->pos + 1 - (sizeof word - 1);
 }
 
 /* Control characters that no text and no character set has. */
@@ -73,9 +92,12 @@ static void take_byte(struct iis_check *k, uint8_t ch)
 	} else if (k->run > 0) {
 		run_ended(k);
 	}
-	if (is_control(ch))
+	if (is_control(ch)) {
 		k->controls++;
+		k->first += k->pos % IIS_BLOCK < IIS_SECTOR;
+	}
 	match(k, ch);
+	match_header(k, ch);
 	k->tail = ch;
 	k->pos++;
 	if (k->pos % IIS_BLOCK == 0)
@@ -114,6 +136,8 @@ static void check_zeros(const struct iis_work *x)
 	uint64_t size = x->m->parts[IIS_TEXT].size;
 	struct finding *f;
 
+	if (!iis_settled(x->m))
+		return; /* room may have been made for what is to come */
 	if (k->zeros == size) {
 		iis_note(x, F_IIS_TEXT_ZEROS, IIS_TEXT, 0, size);
 	} else if (k->hole_len > 0) {
@@ -145,6 +169,10 @@ static void check_text(const struct iis_work *x)
 		f = iis_note(x, F_IIS_TEXT_FOREIGN, IIS_TEXT, k->foreign, IIS_BLOCK);
 		text_u64(&f->found, k->foreign_blocks);
 		text_str(&f->found, k->foreign_blocks == 1 ? " block that is no text" : " blocks that are no text");
+	}
+	if (k->other > 0) {
+		f = iis_note(x, F_IIS_TEXT_FOREIGN, IIS_TEXT, k->other, 0);
+		text_str(&f->found, "the beginning of another message, in the middle of a line");
 	}
 	if (k->tail != '\n' && k->tail != 0 && !k->binary)
 		iis_note(x, F_IIS_TEXT_UNENDED, IIS_TEXT, p->size - 1, 1);

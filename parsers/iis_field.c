@@ -33,6 +33,7 @@ enum iis_line iis_field(struct cur *c, struct iis_field *f)
 	size_t n, end;
 	int ch;
 
+	memset(f, 0, sizeof *f);
 	if (cur_left(c) == 0)
 		return IIS_END;
 	ch = cur_peek(c);
@@ -123,12 +124,11 @@ struct cur iis_path(struct cur value)
 
 void iis_say(struct text *t, struct cur c)
 {
+	uint8_t bytes[TEXT_MAX] = { 0 };
 	size_t n = cur_left(&c);
-	const uint8_t *p;
 
 	if (n > TEXT_MAX)
 		n = TEXT_MAX;
-	p = cur_take(&c, n);
-	if (p != NULL && n > 0)
-		text_bytes(t, p, n);
+	if (cur_copy(&c, bytes, n))
+		text_bytes(t, bytes, n);
 }

@@ -56,7 +56,7 @@ static void say_token(struct row *row, const struct iis_token *t)
 	if (t->nview == 0) {
 		text_u64(&row->detail, t->number);
 	} else {
-		text_bytes(&row->detail, t->view, t->nview);
+		text_bytes(&row->detail, t->view, t->nview < IIS_PROPS_VIEW ? t->nview : IIS_PROPS_VIEW);
 		if (t->nview == IIS_PROPS_VIEW)
 			text_str(&row->detail, "...");
 	}
@@ -223,7 +223,7 @@ static void id_row(struct iis_show *s, uint64_t at, const struct mailmsg_propert
 /* The next string or id of the stream. */
 static enum step string_row(struct iis_show *s, const struct message *m, struct row *row)
 {
-	const struct part *p = &m->parts[s->part];
+	const struct part *p = &m->parts[s->part < IIS_ROLES ? s->part : IIS_TEXT];
 	struct cur c = cur_make(p->bytes, p->len, 0);
 
 	cur_seek(&c, s->pos < p->len ? (size_t)s->pos : p->len);

@@ -31,10 +31,6 @@ static struct finding *note(const struct iis_work *x, enum finding_id id, unsign
 		text_str(&f->field, role == IIS_BDP ? "the .BDP file" : "the .BDR file");
 	else
 		say_name(&f->field, &x->m->parts[role]);
-	if (!is_known(x->m, role)) {
-		f->severity = SEV_NOTICE;
-		f->impact = IMPACT_NONE;
-	}
 	return f;
 }
 
@@ -218,7 +214,7 @@ static void look_for(struct cur stream, const struct addresses *a, bool *any_r, 
 		if (at > 0 && cur_seek(&before, at - 1) && is_letter(cur_peek(&before)) &&
 		    is_letter(cur_ahead(&c, 1)))
 			*any_r = true;
-		for (unsigned i = 0; i < a->count && !*same_r; i++)
+		for (unsigned i = 0; i < a->count && i < IIS_ADDRESSES && !*same_r; i++)
 			*same_r = stands_at(stream, at, a->of[i], 1) || stands_at(stream, at, a->of[i], 2);
 		cur_skip(&c, 1);
 	}
@@ -265,9 +261,14 @@ static void check_one(const struct iis_work *x, unsigned role, bool others)
 	size_t tail = zero_tail(p);
 	struct finding *f;
 
+	if (!iis_settled(x->m) && (p->size == 0 || is_zero(p)))
+		return; /* room may have been made for what is to come */
+	if (!is_known(x->m, role)) {
+		if (p->size == 0 || tail >= IIS_SECTOR || is_zero(p))
+			note(x, F_IIS_STREAM_ZEROS, role, p->size - tail, tail);
+		return;
+	}
 	if (p->size == 0) {
-		if (!iis_settled(x->m))
-			return;
 		f = note(x, F_IIS_PROPERTY_EMPTY, role, 0, 0);
 		if (others) {
 			f->severity = SEV_NOTICE;
@@ -275,15 +276,14 @@ static void check_one(const struct iis_work *x, unsigned role, bool others)
 		}
 	} else if (is_zero(p)) {
 		f = note(x, F_IIS_PROPERTY_ZEROS, role, 0, p->size);
-		if (others && f->severity == SEV_CORRUPT)
+		if (others)
 			f->severity = SEV_SUSPECT;
 	} else if (tail >= IIS_SECTOR) {
 		f = note(x, F_IIS_PROPERTY_ZERO_TAIL, role, p->size - tail, tail);
 		text_u64(&f->found, tail);
 		text_str(&f->found, " zero bytes");
 	}
-	if (is_known(x->m, role))
-		check_contents(x, role);
+	check_contents(x, role);
 	/* A layout of the property block, when there is one, is checked here: all of the stream, up to
 	 * WHOLE_MAX bytes, is at hand in bytes_of(p). */
 }

@@ -20,18 +20,29 @@ struct seen {
 	bool header_ends;
 };
 
-static bool is_any(const struct iis_field *f, const char *const *names)
+#define NAME_BYTES 24u /* of a name in a table, terminated */
+
+static const char export_names[][NAME_BYTES] = {
+	"x-createdby", "x-endofinjectedxheaders", "x-extendedprops", "x-extendedmessageprops", "x-helodomain",
+	"x-source", "x-sourceipaddress",
+};
+static const char recipient_names[][NAME_BYTES] = { "to", "cc", "bcc" };
+
+static bool is_export(const struct iis_field *f)
 {
-	for (; *names != NULL; names++)
-		if (iis_is(f, *names))
+	for (size_t i = 0; i < sizeof export_names / NAME_BYTES; i++)
+		if (iis_is(f, export_names[i]))
 			return true;
 	return false;
 }
 
-static const char *const export_names[] = { "x-createdby", "x-endofinjectedxheaders", "x-extendedprops",
-					    "x-extendedmessageprops", "x-helodomain", "x-source",
-					    "x-sourceipaddress", NULL };
-static const char *const recipient_names[] = { "to", "cc", "bcc", NULL };
+static bool is_recipient(const struct iis_field *f)
+{
+	for (size_t i = 0; i < sizeof recipient_names / NAME_BYTES; i++)
+		if (iis_is(f, recipient_names[i]))
+			return true;
+	return false;
+}
 
 /* --- X-ExtendedProps ------------------------------------------------------------------------ */
 
@@ -110,13 +121,13 @@ static uint64_t count_addresses(struct cur value)
 
 static void take(struct seen *s, const struct iis_field *f)
 {
-	bool export = is_any(f, export_names);
+	bool export = is_export(f);
 
 	s->senders += iis_is(f, "x-sender");
 	s->receivers += iis_is(f, "x-receiver");
 	s->from += iis_is(f, "from") || iis_is(f, "sender");
-	s->to += is_any(f, recipient_names);
-	if (is_any(f, recipient_names))
+	s->to += is_recipient(f);
+	if (is_recipient(f))
 		s->addresses += count_addresses(f->value);
 	s->exported += export;
 	s->others += !export && !iis_is(f, "x-sender") && !iis_is(f, "x-receiver");
@@ -197,7 +208,7 @@ static void check_replay(const struct iis_work *x, const struct seen *s)
 /* Fields of one file that matter by themselves. */
 static void check_field(const struct iis_work *x, const struct seen *s, const struct iis_field *f)
 {
-	bool injected = is_any(f, export_names) || iis_is(f, "x-sender") || iis_is(f, "x-receiver");
+	bool injected = is_export(f) || iis_is(f, "x-sender") || iis_is(f, "x-receiver");
 	struct cur value = f->value;
 	struct finding *bad;
 

@@ -14,6 +14,8 @@ const struct mailmsg_property *mailmsg_property(uint32_t id)
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
 
+		if (middle >= sizeof properties / sizeof properties[0])
+			break;
 		if (properties[middle].id == id)
 			return &properties[middle];
 		if (properties[middle].id < id)

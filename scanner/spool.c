@@ -356,7 +356,8 @@ void spool_set_streams(struct spool *spool, char **names)
 
 	for (unsigned i = 0; i < spool->format->nroles; i++)
 		roles += spool->format->roles[i].stream;
-	if (roles == 0)
+	if (roles == 0 || (spool->streams != NULL &&
+			   g_strv_equal((const gchar *const *)spool->streams, (const gchar *const *)names)))
 		return;
 	g_strfreev(spool->streams);
 	spool->streams = g_strdupv(names);

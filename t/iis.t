@@ -70,7 +70,7 @@ my %expected = (
     'NTFS_04.EML' => 'suspect iis.property-zero-tail/PROPERTIES',
     'NTFS_05.EML' => 'suspect iis.property-missing',
     'NTFS_06.EML' => 'suspect iis.property-empty/PROPERTIES',
-    'NTFS_07.EML' => 'suspect iis.property-foreign/PROPERTIES iis.property-zeros/another',
+    'NTFS_07.EML' => 'suspect iis.property-foreign/PROPERTIES iis.stream-zeros/another',
     'ntfs_08.eml' => 'corrupt iis.text-zeros',
     'NTFS_09.EML' => 'suspect iis.property-foreign/PROPERTIES',
 );
@@ -275,6 +275,14 @@ subtest 'there and back' => sub {
         is_deeply(facts($path), $before, 'byte by byte');
         ok(read_file("$path:huge") eq stream(1 << 20), 'and the large stream');
     }
+    {   # The store on the volume itself: by renames alone.
+        my @near = ('--store', "$mount/store", '--offline');
+        my $r = scan('-y', '--max-move', 'none', @near, "$mount/Mailroot");
+        is($r->{summary}{moved}, 2, 'a store on the volume: two are moved') or diag($r->{out}, $r->{err});
+        is(exit_bits(spoolck('quarantine', @near, 'verify')), '0', 'sound');
+        is(exit_bits($r = spoolck('quarantine', @near, 'restore', '--force', 'NTFS_03.EML', 'ntfs_08.eml')), '2', 'restored') or diag($r->{err});
+        is_deeply(facts($path), $before, 'byte by byte');
+    }
     my ($before_side, $side) = (snapshot("$plain/side"), "$plain/side");
     my $r = scan('-y', '--max-move', 'none', '--store', $store, '--offline', $side);
     is($r->{summary}{moved}, 2, 'side files: moved') or diag($r->{out}, $r->{err});
@@ -287,7 +295,7 @@ subtest 'there and back' => sub {
 subtest 'names of streams that the operator chooses' => sub {
     my $r = scan(@look, '--streams', 'Zone', "$plain/side");
     is(findings($r)->{'NTFS_07.EML'}, 'corrupt iis.property-zeros/Zone', 'another stream is the one that counts');
-    is(findings($r)->{'NTFS_03.EML'}, 'suspect iis.property-missing iis.property-zeros/another', 'and the usual ones are noted');
+    is(findings($r)->{'NTFS_03.EML'}, 'suspect iis.property-missing iis.stream-zeros/another', 'and the usual ones are noted');
     is(exit_bits(spoolck('scan', '--streams', 'a:b', "$plain/side")), '16', 'a name that none can have');
 };
 

@@ -73,7 +73,7 @@ eva() { # FORMAT PARTS NAME DRIVER
 		-eva -eva-no-show-progress -eva-msg-key=-initial-state,-final-states \
 		-eva-ilevel 128 -eva-domains symbolic-locations -eva-split-return auto \
 		-eva-auto-loop-unroll 32 -eva-use-spec text_str,text_bytes,text_left,text_u64 \
-		"$driver" "$parsers/findings.c" "$parsers/fmt_$1.c" "$parsers/$1"_*.c -report-csv "$work/csv" >"$work/eva" 2>&1 || true
+		"$driver" "$parsers/findings.c" "$parsers/mailmsg.c" "$parsers/fmt_$1.c" "$parsers/$1"_*.c -report-csv "$work/csv" >"$work/eva" 2>&1 || true
 	if [ ! -s "$work/csv" ] || ! grep -q 'functions analyzed' "$work/eva"; then
 		tail -n 20 "$work/eva"
 		verdict "EVA $name: it did not run" 1
@@ -122,6 +122,7 @@ exim 3
 sendmail 6
 qmail 8
 courier 3
+iis 8
 FORMATS
 compare
 echo "prove: $goals goals proved, $(wc -l <"$work/found") alarms ($(wc -l <"$work/listed") listed)"

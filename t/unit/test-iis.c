@@ -183,8 +183,8 @@ static void test_streams(void)
 	with(IIS_STREAM, TEXT("\1\2x@example.com\0\3"), "property-addresses notice");
 	with(IIS_STREAM + 1, zeros(0), "property-empty notice");
 	with(IIS_STREAM + 1, zeros(600), "property-zeros suspect");
-	with(IIS_STREAM + 2, zeros(600), "property-zeros notice");
-	with(IIS_STREAM + 2, zeros(0), "property-empty notice");
+	with(IIS_STREAM + 2, zeros(600), "stream-zeros notice");
+	with(IIS_STREAM + 2, zeros(0), "stream-zeros notice");
 	with(IIS_STREAM + 2, TEXT("regf"), NULL);
 	in = healthy();
 	g_clear_pointer(&in.part[IIS_STREAM], g_bytes_unref);
@@ -215,6 +215,25 @@ static void test_no_streams(void)
 	in.age = 0;
 	in.force = true;
 	expect(in, "property-missing suspect");
+}
+
+/* A message that comes in now, on a volume that is shared. */
+static void test_unsettled(void)
+{
+	struct input in = healthy();
+
+	g_bytes_unref(in.part[IIS_TEXT]);
+	g_bytes_unref(in.part[IIS_STREAM]);
+	in.part[IIS_TEXT] = zeros(65536);
+	in.part[IIS_STREAM] = zeros(4096);
+	in.part[IIS_STREAM + 1] = zeros(0);
+	in.age = IIS_SETTLED - 1;
+	expect(in, NULL);
+	in.part[IIS_TEXT] = zeros(65536);
+	in.part[IIS_STREAM] = zeros(4096);
+	in.part[IIS_STREAM + 1] = NULL;
+	in.age = IIS_SETTLED;
+	expect(in, "property-zeros corrupt, text-zeros corrupt");
 }
 
 static void test_tail(void)
@@ -248,6 +267,19 @@ static void test_foreign_stream(void)
 
 /* --- The text ----------------------------------------------------------------------------- */
 
+/* A text in which another one begins at `at`, in the middle of a line. */
+static GBytes *spliced(size_t at)
+{
+	static const char other[] = "Received: from c by d\r\n";
+	GBytes *all = text(HEADER, 9000, 0, 0, 0);
+	size_t size;
+	uint8_t *p = g_bytes_unref_to_data(all, &size);
+
+	p[at - 1] = 'x';
+	memcpy(p + at, other, sizeof other - 1);
+	return g_bytes_new_take(p, size);
+}
+
 #define BINARY "From: bob@example.net\r\nContent-Transfer-Encoding:  BINARY\r\n\r\n"
 
 static void test_text(void)
@@ -265,10 +297,12 @@ static void test_text(void)
 	with(IIS_TEXT, text(BINARY, 9000, 700, 1, 0), NULL);
 	with(IIS_TEXT, text(BINARY, 9000, 4096, 4096, 0), "text-zeros suspect");
 	with(IIS_TEXT, text(HEADER, 12288, 4096, 4096, 7), "text-foreign suspect");
-	with(IIS_TEXT, text(HEADER, 12288, 4196, 4096, 7), "text-foreign suspect");
+	with(IIS_TEXT, text(HEADER, 16384, 5000, 8192, 7), NULL); /* does not begin where a cluster does */
 	with(IIS_TEXT, text(HEADER, 12288, 4096, 200, 7), NULL);
 	with(IIS_TEXT, text(HEADER, 12288, 4096, 4096, 0xe9), NULL); /* Latin-1 and the like */
 	with(IIS_TEXT, text(BINARY, 12288, 4096, 4096, 7), NULL);
+	with(IIS_TEXT, spliced(4096), "text-foreign suspect");
+	with(IIS_TEXT, spliced(4097), NULL);
 	with(IIS_TEXT, TEXT("no header\r\nFrom: bob@example.net\r\n\r\n"), "text-header notice");
 	with(IIS_TEXT, TEXT(HEADER "no end"), "text-unended notice");
 }
@@ -448,6 +482,7 @@ int main(int argc, char **argv)
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/iis/streams", test_streams);
 	g_test_add_func("/iis/no-streams", test_no_streams);
+	g_test_add_func("/iis/unsettled", test_unsettled);
 	g_test_add_func("/iis/tail", test_tail);
 	g_test_add_func("/iis/foreign-stream", test_foreign_stream);
 	g_test_add_func("/iis/text", test_text);
