@@ -127,11 +127,7 @@ int ex_pop(struct cur *c)
 
 void ex_say(struct text *t, struct cur c)
 {
-	for (unsigned i = 0; i < TEXT_MAX && cur_left(&c) > 0; i++) {
-		uint8_t byte = cur_u8(&c);
-
-		text_bytes(t, &byte, 1);
-	}
+	text_left(t, &c);
 }
 
 /* --- Options --------------------------------------------------------------- */

@@ -9,6 +9,8 @@
 #ifndef FINDING_H
 #define FINDING_H
 
+#include "cursor.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -88,6 +90,19 @@ void text_i64(struct text *t, int64_t n);
     ensures \forall integer i; 0 <= i < \old(t->len) && i < TEXT_MAX ==> t->bytes[i] == \old(t->bytes[i]);
 */
 void text_bytes(struct text *t, const uint8_t *p, size_t n);
+
+/* Append what is left of the cursor, which stays where it is; nothing after a failure. */
+/*@ requires \valid(t);
+    requires cur_valid(c);
+    requires \separated(t, c) && \separated(t, c->buf + (0 .. c->len - 1));
+    assigns t->len \from t->len, c->len, c->pos, c->err;
+    assigns t->bytes[0 .. TEXT_MAX - 1] \from *t, c->len, c->pos, c->err, c->buf[0 .. c->len - 1];
+    ensures \let n = c->err == CUR_OK ? c->len - c->pos : 0;
+      t->len == \max(\old(t->len), \min(\old(t->len) + n, TEXT_MAX));
+    ensures \forall integer i; 0 <= i < t->len - \old(t->len) ==>
+      t->bytes[\old(t->len) + i] == c->buf[c->pos + i];
+*/
+void text_left(struct text *t, const struct cur *c);
 
 /* Append seconds since 1970 as " (2026-11-20T07:31:00Z)"; nothing when they are not within
  * the years 1970 to 9999. */

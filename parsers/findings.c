@@ -41,6 +41,15 @@ void text_bytes(struct text *t, const uint8_t *p, size_t n)
 	t->len = (uint8_t)(t->len + n);
 }
 
+void text_left(struct text *t, const struct cur *c)
+{
+	size_t n = cur_left(c);
+	const uint8_t *p = cur_view(c, n);
+
+	if (p != NULL)
+		text_bytes(t, p, n);
+}
+
 void text_str(struct text *t, const char *s)
 {
 	/*@ loop invariant valid_read_string(s);

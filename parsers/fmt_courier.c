@@ -38,6 +38,7 @@
  * read in memory, so nothing may be moved while it runs.
  */
 #include "courier.h"
+#include "name.h"
 
 /* --- Grammar: the letters of a control file ----------------------------------------- */
 
@@ -97,13 +98,11 @@ static const struct role roles[CO_ROLES] = {
 
 /* --- Names ----------------------------------------------------------------------------- */
 
-static size_t digits_of(const char *s, size_t n)
+/* Digits and nothing else, or nothing at all. */
+static bool is_folder(struct cur dir)
 {
-	size_t i = 0;
-
-	while (i < n && s[i] >= '0' && s[i] <= '9')
-		i++;
-	return i;
+	co_digits(&dir);
+	return cur_left(&dir) == 0;
 }
 
 /* Step over a decimal number; false when none is there, it has a leading zero or more than 19 digits. */
@@ -117,11 +116,10 @@ static bool decimal(struct cur *c, uint64_t *value_r)
 	return n > 0 && n <= CO_NUMBER_DIGITS && !(zero && n > 1);
 }
 
-bool co_id(const char *id, size_t len, struct co_id *id_r)
+static bool read_id(struct cur c, struct co_id *id_r)
 {
-	struct cur c = cur_make((const uint8_t *)id, len, 0);
+	size_t len = cur_left(&c), n;
 	uint64_t second;
-	size_t n;
 
 	*id_r = (struct co_id){ 0 };
 	if (!decimal(&c, &id_r->inode))
@@ -143,51 +141,21 @@ bool co_id(const char *id, size_t len, struct co_id *id_r)
 	return true;
 }
 
-/* A name is put together from position `at` on; cap = it has no room. */
-static size_t put_char(char *buf, size_t cap, size_t at, char ch)
+bool co_id(const char *id, size_t len, struct co_id *id_r)
 {
-	if (at < cap)
-		buf[at++] = ch;
-	return at;
-}
-
-static size_t put_text(char *buf, size_t cap, size_t at, const char *s)
-{
-	for (; *s != '\0'; s++)
-		at = put_char(buf, cap, at, *s);
-	return at;
-}
-
-static size_t put_number(char *buf, size_t cap, size_t at, uint64_t n)
-{
-	uint64_t unit = UINT64_C(10000000000000000000);
-
-	while (unit > 1 && n < unit)
-		unit /= 10;
-	for (; unit > 0; unit /= 10)
-		at = put_char(buf, cap, at, (char)('0' + n / unit % 10));
-	return at;
-}
-
-/* Its length; 0 = it did not fit. */
-static size_t put_end(char *buf, size_t cap, size_t at)
-{
-	if (at >= cap)
-		return 0;
-	buf[at] = '\0';
-	return at;
+	return read_id(name_make(id, len), id_r);
 }
 
 size_t co_queue_path(unsigned place, unsigned role, const struct co_id *id, char *buf, size_t cap)
 {
 	bool entry = place == CO_MSGQ && role == CO_ENTRY;
-	size_t at = put_text(buf, cap, 0, entry ? "msgq/" : "msgs/");
+	size_t at = put_str(buf, cap, 0, entry ? "msgq/" : "msgs/");
 
 	at = put_number(buf, cap, at, entry ? id->time / CO_FOLDER_SECONDS : id->inode % CO_FOLDERS);
-	at = put_text(buf, cap, at, role == CO_DATA ? "/D" : "/C");
+	at = put_str(buf, cap, at, role == CO_DATA ? "/D" : "/C");
 	at = put_number(buf, cap, at, id->inode);
 	if (entry) {
-		at = put_text(buf, cap, at, ".");
+		at = put_str(buf, cap, at, ".");
 		at = put_number(buf, cap, at, id->time);
 	}
 	return put_end(buf, cap, at);
@@ -198,13 +166,13 @@ size_t co_queue_path(unsigned place, unsigned role, const struct co_id *id, char
 static size_t tmp_path(unsigned role, const struct co_id *id, char *buf, size_t cap)
 {
 	bool first = role == CO_CONTROL;
-	size_t at = put_text(buf, cap, 0, role == CO_DATA ? "tmp/0/D" : "tmp/0/C");
+	size_t at = put_str(buf, cap, 0, role == CO_DATA ? "tmp/0/D" : "tmp/0/C");
 
 	if (first && id->batch == 0)
 		return 0;
 	at = put_number(buf, cap, at, id->inode);
 	if (id->batch != 0) {
-		at = put_text(buf, cap, at, ".");
+		at = put_str(buf, cap, at, ".");
 		at = put_number(buf, cap, at, first ? 1 : id->batch);
 	}
 	return put_end(buf, cap, at);
@@ -228,18 +196,19 @@ static size_t path_of(unsigned place, unsigned role, const char *id, size_t id_l
 
 /* What a name is in tmp/: the lock, the trigger and folders like broken/ are not the queue, and
  * what submit is still writing has no C, or is the first of several. */
-static struct name tmp_name(const char *path, size_t start, struct name n)
+static struct name tmp_name(struct cur dir, struct cur file, struct name n)
 {
+	int letter = cur_peek(&file);
 	struct co_id id;
-	char letter = n.id_len > 0 ? n.id[0] : '\0';
 
 	n.kind = NAME_TRANSIENT;
-	if (start > 0 && digits_of(path, start - 1) < start - 1)
+	if (!is_folder(dir) || (letter != 'C' && letter != 'D'))
 		return n;
-	if ((letter != 'C' && letter != 'D') || !co_id(n.id + 1, n.id_len - 1, &id) || id.time != 0)
+	cur_skip(&file, 1);
+	if (!read_id(file, &id) || id.time != 0)
 		return n;
-	n.id++;
-	n.id_len--;
+	n.id = name_at(&file);
+	n.id_len = cur_left(&file);
 	n.role = letter == 'C' ? CO_ENTRY : CO_DATA;
 	if (id.batch != 1)
 		n.kind = letter == 'C' ? NAME_MESSAGE : NAME_COMPANION;
@@ -249,23 +218,27 @@ static struct name tmp_name(const char *path, size_t start, struct name n)
 static struct name id_of(unsigned place, const char *path)
 {
 	struct name n = { NAME_FOREIGN, CO_ENTRY, path, 0 };
-	size_t len = strlen(path), start = len;
+	struct cur file = name_make(path, strlen(path)), dir = file;
 	struct co_id id;
-	char letter;
+	size_t start;
+	int letter;
 
-	while (start > 0 && path[start - 1] != '/')
-		start--;
-	n.id = path + start;
-	n.id_len = len - start;
+	name_last(&file);
+	start = (size_t)cur_offset(&file);
+	dir = cur_sub(&dir, start > 0 ? start - 1 : 0);
+	n.id = name_at(&file);
+	n.id_len = cur_left(&file);
 	if (place == CO_TMP)
-		return tmp_name(path, start, n);
-	letter = n.id_len > 0 ? n.id[0] : '\0';
-	if (place >= CO_PLACES || (start > 0 && digits_of(path, start - 1) < start - 1) ||
-	    (letter != 'C' && letter != 'D') || !co_id(n.id + 1, n.id_len - 1, &id) || id.batch != 0 ||
+		return tmp_name(dir, file, n);
+	letter = cur_peek(&file);
+	if (place >= CO_PLACES || !is_folder(dir) || (letter != 'C' && letter != 'D'))
+		return n;
+	cur_skip(&file, 1);
+	if (!read_id(file, &id) || id.batch != 0 ||
 	    (place == CO_MSGQ ? letter == 'D' || id.time == 0 : id.time != 0))
 		return n;
-	n.id++;
-	n.id_len--;
+	n.id = name_at(&file);
+	n.id_len = cur_left(&file);
 	n.kind = letter == 'C' ? NAME_MESSAGE : NAME_COMPANION;
 	n.role = letter == 'C' ? CO_ENTRY : CO_DATA;
 	return n;

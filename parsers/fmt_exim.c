@@ -33,6 +33,7 @@
  * input/ and a msglog/ of its own: a spool in the spool.
  */
 #include "exim.h"
+#include "name.h"
 
 /* --- Places ---------------------------------------------------------------- */
 
@@ -66,37 +67,44 @@ static bool is_id_char(char ch)
 	return (ch >= '0' && ch <= '9') || (ch >= 'A' && ch <= 'Z') || (ch >= 'a' && ch <= 'z');
 }
 
+/* What follows the id in the name of a part. */
+static const char *const tails[EX_ROLES] = {
+	[EX_HEAD] = "-H", [EX_DATA] = "-D", [EX_JOURNAL] = "-J", [EX_LOG] = "",
+};
+
 /* Of `len` characters, in groups that are parted by hyphens. */
-static bool id_ok(const char *id, size_t len)
+static bool is_id(struct cur id)
 {
-	size_t last = len == EX_NEW_ID ? 18 : 13;
+	size_t len = cur_left(&id), last = len == EX_NEW_ID ? 18 : 13;
 
 	if (len != EX_OLD_ID && len != EX_NEW_ID)
 		return false;
-	for (size_t i = 0; i < len; i++)
-		if (i == 6 || i == last ? id[i] != '-' : !is_id_char(id[i]))
+	for (size_t i = 0; cur_left(&id) > 0; i++) {
+		char ch = (char)cur_u8(&id);
+
+		if (i == 6 || i == last ? ch != '-' : !is_id_char(ch))
 			return false;
+	}
 	return true;
 }
 
 /* hdr.ID, and hdr.PID up to 4.92: an envelope being written. ID-PID-K: a text being
  * signed. */
-static bool is_transient(const char *name, size_t len)
+static bool is_transient(struct cur name)
 {
 	static const size_t lengths[] = { EX_OLD_ID, EX_NEW_ID };
-	size_t i;
+	struct cur rest = name;
 
-	if (len > 4 && memcmp(name, "hdr.", 4) == 0) {
-		for (i = 4; i < len && name[i] >= '0' && name[i] <= '9'; i++)
-			;
-		return i == len || id_ok(name + 4, len - 4);
+	if (cur_left(&name) > 4 && name_is(cur_sub(&rest, 4), "hdr.")) {
+		bool good = is_id(rest);
+
+		name_digits(&rest);
+		return good || cur_left(&rest) == 0;
 	}
 	for (unsigned k = 0; k < 2; k++) {
-		if (len < lengths[k] + 4 || !id_ok(name, lengths[k]) || name[lengths[k]] != '-')
-			continue;
-		for (i = lengths[k] + 1; i < len && name[i] >= '0' && name[i] <= '9'; i++)
-			;
-		if (i > lengths[k] + 1 && i + 2 == len && memcmp(name + i, "-K", 2) == 0)
+		rest = name;
+		if (is_id(cur_sub(&rest, lengths[k])) && cur_u8(&rest) == '-' &&
+		    name_digits(&rest) > 0 && name_is(rest, "-K"))
 			return true;
 	}
 	return false;
@@ -105,72 +113,60 @@ static bool is_transient(const char *name, size_t len)
 static struct name id_of(unsigned place, const char *path)
 {
 	struct name n = { NAME_FOREIGN, EX_HEAD, path, 0 };
-	size_t len = strlen(path), start = len, id;
-	static const char letters[] = "HDJ";
-	const char *letter;
+	struct cur file = name_make(path, strlen(path)), dir = file, id, rest;
+	size_t start;
 
-	while (start > 0 && path[start - 1] != '/')
-		start--;
-	n.id = path + start;
-	n.id_len = len - start;
+	name_last(&file);
+	start = (size_t)cur_offset(&file);
+	n.id = name_at(&file);
+	n.id_len = cur_left(&file);
 	if (place == EX_SCAN) {
-		if (start > 1 && id_ok(path, start - 1))
+		if (start > 0 && is_id(cur_sub(&dir, start - 1)))
 			n.kind = NAME_TRANSIENT;
 		return n;
 	}
 	if (place >= EX_PLACES || (start != 0 && (start != 2 || !is_id_char(path[0]))))
 		return n;
 	if (places[place].kind == PLACE_LOG) {
-		if (id_ok(n.id, n.id_len)) {
+		if (is_id(file)) {
 			n.kind = NAME_COMPANION;
 			n.role = EX_LOG;
 		}
 		return n;
 	}
-	if (is_transient(n.id, n.id_len)) {
+	rest = file;
+	id = cur_sub(&rest, n.id_len > 2 ? n.id_len - 2 : 0);
+	for (unsigned role = EX_HEAD; role <= EX_JOURNAL; role++)
+		if (name_is(rest, tails[role]) && is_id(id)) {
+			n.role = role;
+			n.kind = role == EX_HEAD ? NAME_MESSAGE : NAME_COMPANION;
+			n.id_len = cur_left(&id);
+			return n;
+		}
+	if (is_transient(file))
 		n.kind = NAME_TRANSIENT;
-		return n;
-	}
-	id = n.id_len > 2 ? n.id_len - 2 : 0;
-	letter = id > 0 ? memchr(letters, n.id[id + 1], sizeof letters - 1) : NULL;
-	if (letter != NULL && n.id[id] == '-' && id_ok(n.id, id)) {
-		n.role = (unsigned)(letter - letters);
-		n.kind = n.role == EX_HEAD ? NAME_MESSAGE : NAME_COMPANION;
-		n.id_len = id;
-	}
 	return n;
 }
 
 static size_t path_of(unsigned place, unsigned role, const char *id, size_t id_len, unsigned depth,
 		      char *buf, size_t cap)
 {
-	static const char *const tails[EX_ROLES] = { "-H", "-D", "-J", "" };
-	size_t dir_len, tail_len, at;
-	const char *dir;
+	size_t at;
 
-	if (place >= EX_PLACES || role >= EX_ROLES || depth > 1 || !id_ok(id, id_len) ||
+	if (place >= EX_PLACES || role >= EX_ROLES || depth > 1 || !is_id(name_make(id, id_len)) ||
 	    (role != EX_LOG && places[place].kind == PLACE_LOG))
 		return 0;
 	if (role == EX_LOG)
 		place = place == EX_FROZEN || place == EX_FROZEN_LOG ? EX_FROZEN_LOG : EX_MSGLOG;
-	dir = places[place].name;
-	dir_len = strlen(dir);
-	tail_len = strlen(tails[role]);
-	if (cap < dir_len + 1 + 2u * depth + id_len + tail_len + 1)
-		return 0;
-	memcpy(buf, dir, dir_len);
-	at = dir_len;
-	buf[at++] = '/';
+	at = put_str(buf, cap, 0, places[place].name);
+	at = put_char(buf, cap, at, '/');
 	if (depth == 1) {
-		buf[at++] = id[5];
-		buf[at++] = '/';
+		at = put_char(buf, cap, at, id[5]);
+		at = put_char(buf, cap, at, '/');
 	}
-	memcpy(buf + at, id, id_len);
-	at += id_len;
-	memcpy(buf + at, tails[role], tail_len);
-	at += tail_len;
-	buf[at] = '\0';
-	return at;
+	at = put_bytes(buf, cap, at, id, id_len);
+	at = put_str(buf, cap, at, tails[role]);
+	return put_end(buf, cap, at);
 }
 
 /* input/ alone could be anybody's. With msglog/ beside it, or db/ and Exim's own

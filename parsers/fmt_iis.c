@@ -24,6 +24,7 @@
  * The names of folders and files are what Windows makes of them: in any case.
  */
 #include "iis.h"
+#include "name.h"
 
 static const struct place places[IIS_PLACES] = {
 	[IIS_QUEUE] = { .name = "Queue", .kind = PLACE_QUEUE, .lock = MOVE_STOPPED, .streams = true },
@@ -45,43 +46,31 @@ static const struct role roles[IIS_ROLES] = {
 
 /* --- Names ----------------------------------------------------------------------------- */
 
-static char lower(char c)
+/* Is what is left this word, in any case? */
+static bool is_name(struct cur c, const char *word)
 {
-	return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
-}
-
-static bool same_letters(const char *a, const char *b, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		if (lower(a[i]) != lower(b[i]))
-			return false;
-	return true;
-}
-
-static bool is_name(const char *a, const char *b)
-{
-	return strlen(a) == strlen(b) && same_letters(a, b, strlen(a));
+	return iis_word(&c, word) && cur_left(&c) == 0;
 }
 
 /* Does it end so, with something before it? */
-static bool ends(const char *s, size_t len, const char *end)
+static bool ends(struct cur c, const char *end)
 {
-	size_t n = strlen(end);
+	size_t len = cur_left(&c), n = strlen(end);
 
-	return len > n && same_letters(s + (len - n), end, n);
+	return len > n && cur_skip(&c, len - n) && iis_word(&c, end);
 }
 
 /* A file without its stream: what is it? */
-static enum name_kind kind_of(unsigned place, const char *s, size_t len)
+static enum name_kind kind_of(unsigned place, struct cur file)
 {
-	bool eml = ends(s, len, ".eml"), bad = ends(s, len, ".bad"), tmp = ends(s, len, ".tmp");
+	bool eml = ends(file, ".eml"), bad = ends(file, ".bad"), tmp = ends(file, ".tmp");
 
 	switch (place) {
 	case IIS_QUEUE:
 		return eml ? NAME_MESSAGE :
-		       tmp || ends(s, len, ".ltr") || ends(s, len, ".rtr") ? NAME_TRANSIENT : NAME_FOREIGN;
+		       tmp || ends(file, ".ltr") || ends(file, ".rtr") ? NAME_TRANSIENT : NAME_FOREIGN;
 	case IIS_PICKUP: /* IIS takes a file of any name */
-		return tmp ? NAME_TRANSIENT : len > 0 ? NAME_MESSAGE : NAME_FOREIGN;
+		return tmp ? NAME_TRANSIENT : cur_left(&file) > 0 ? NAME_MESSAGE : NAME_FOREIGN;
 	case IIS_REPLAY:
 		return eml || bad ? NAME_MESSAGE : tmp ? NAME_TRANSIENT : NAME_FOREIGN;
 	case IIS_DROP:
@@ -95,22 +84,21 @@ static enum name_kind kind_of(unsigned place, const char *s, size_t len)
 
 static struct name id_of(unsigned place, const char *path)
 {
-	size_t len = strlen(path), start = len, n = 0;
 	struct name name = { NAME_FOREIGN, IIS_TEXT, path, 0 };
+	struct cur all = name_make(path, strlen(path)), file;
+	size_t n;
 
-	while (start > 0 && path[start - 1] != '/')
-		start--;
-	name.id = path + start;
-	name.id_len = len - start;
-	if (start > 0)
+	name_last(&all);
+	name.id = name_at(&all);
+	name.id_len = cur_left(&all);
+	if (name.id != path)
 		return name;
-	while (n < name.id_len && name.id[n] != ':')
-		n++;
-	name.kind = kind_of(place, name.id, n);
-	if (place == IIS_BADMAIL && n == name.id_len &&
-	    (ends(name.id, n, ".bdp") || ends(name.id, n, ".bdr"))) {
+	n = cur_find(&all, ':');
+	file = cur_sub(&all, n);
+	name.kind = kind_of(place, file);
+	if (place == IIS_BADMAIL && n == name.id_len && (ends(file, ".bdp") || ends(file, ".bdr"))) {
 		name.kind = NAME_COMPANION;
-		name.role = ends(name.id, n, ".bdp") ? IIS_BDP : IIS_BDR;
+		name.role = ends(file, ".bdp") ? IIS_BDP : IIS_BDR;
 	}
 	if (n < name.id_len && name.kind == NAME_MESSAGE) {
 		name.kind = n + 1 < name.id_len ? NAME_COMPANION : NAME_FOREIGN;
@@ -119,15 +107,6 @@ static struct name id_of(unsigned place, const char *path)
 	if (name.kind == NAME_MESSAGE || name.kind == NAME_COMPANION)
 		name.id_len = place == IIS_BADMAIL ? n - 4 : n;
 	return name;
-}
-
-static size_t put(char *buf, size_t cap, size_t at, const char *s, size_t n)
-{
-	if (at >= cap || n >= cap - at)
-		return cap;
-	memcpy(buf + at, s, n);
-	buf[at + n] = '\0';
-	return at + n;
 }
 
 /* Streams have no path of their own. */
@@ -139,15 +118,14 @@ static size_t path_of(unsigned place, unsigned role, const char *id, size_t id_l
 	size_t at;
 
 	(void)depth;
-	if (place >= IIS_PLACES || id_len == 0 || id_len > ID_MAX || cap == 0 ||
+	if (place >= IIS_PLACES || id_len == 0 || id_len > ID_MAX ||
 	    (role != IIS_TEXT && !(triple && (role == IIS_BDP || role == IIS_BDR))))
 		return 0;
-	at = put(buf, cap, 0, places[place].name, strlen(places[place].name));
-	at = put(buf, cap, at, "/", 1);
-	at = put(buf, cap, at, id, id_len);
-	if (triple)
-		at = put(buf, cap, at, ext[role], strlen(ext[role]));
-	return at < cap ? at : 0;
+	at = put_str(buf, cap, 0, places[place].name);
+	at = put_char(buf, cap, at, '/');
+	at = put_bytes(buf, cap, at, id, id_len);
+	at = put_str(buf, cap, at, triple ? ext[role] : "");
+	return put_end(buf, cap, at);
 }
 
 /* All of it; so an id is looked for among the names that are there, in any case. */
@@ -171,7 +149,7 @@ static unsigned bid(const char *const *names, size_t count)
 
 	for (size_t i = 0; i < count; i++)
 		for (unsigned k = 0; k < KNOWN; k++)
-			if (is_name(names[i], known[k].name))
+			if (is_name(name_make(names[i], strlen(names[i])), known[k].name))
 				seen |= 1u << k;
 	for (unsigned k = 0; k < KNOWN; k++)
 		bits += (seen >> k & 1) * known[k].bits;

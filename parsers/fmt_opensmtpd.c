@@ -33,6 +33,7 @@
  * There are no locks. The queue process has everything in memory and renames new versions of an
  * envelope over old ones, so nothing may be moved while it runs.
  */
+#include "name.h"
 #include "opensmtpd.h"
 
 /* --- Grammar: the keys of an envelope --------------------------------------- */
@@ -107,10 +108,10 @@ static bool is_hex(char ch)
 	return (ch >= '0' && ch <= '9') || (ch >= 'a' && ch <= 'f') || (ch >= 'A' && ch <= 'F');
 }
 
-static bool all_hex(const char *s, size_t n)
+static bool all_hex(struct cur c)
 {
-	for (size_t i = 0; i < n; i++)
-		if (!is_hex(s[i]))
+	while (cur_left(&c) > 0)
+		if (!is_hex((char)cur_u8(&c)))
 			return false;
 	return true;
 }
@@ -130,7 +131,7 @@ size_t os_home(const char *id, size_t id_len, unsigned role, char *buf, size_t c
 	size_t len = name + (envelope ? OS_EVPID : sizeof body_name - 1);
 
 	if (role == OS_UNPACKED || (id_len != OS_EVPID && (id_len != OS_MSGID || role != OS_FILE)) ||
-	    !all_hex(id, id_len) || len >= cap)
+	    !all_hex(name_make(id, id_len)) || len >= cap)
 		return 0;
 	memcpy(buf, "queue/", bucket);
 	put_digits(buf + bucket, id, 2);
@@ -153,7 +154,7 @@ bool os_walked(const char *path)
 	for (size_t i = 0; i < dir - 1; i++)
 		if (path[i] == '/' && i != 2)
 			return false;
-	return all_hex(path + dir, OS_EVPID);
+	return all_hex(name_make(path + dir, OS_EVPID));
 }
 
 /* A submission: any name, but what an editor or an administrator leaves begins with a dot. */
@@ -169,26 +170,29 @@ static struct name offline_name(const char *path)
 static struct name id_of(unsigned place, const char *path)
 {
 	struct name n = { NAME_FOREIGN, OS_FILE, path, 0 };
-	size_t len = strlen(path), start = len;
+	struct cur file = name_make(path, strlen(path)), dir = file;
+	size_t start;
 
-	while (start > 0 && path[start - 1] != '/')
-		start--;
-	n.id = path + start;
-	n.id_len = len - start;
+	name_last(&file);
+	start = (size_t)cur_offset(&file);
+	n.id = name_at(&file);
+	n.id_len = cur_left(&file);
 	if (place == OS_OFFLINE)
 		return start == 0 ? offline_name(path) : n;
 	if (place == OS_INCOMING || place == OS_TEMPORARY) {
 		n.kind = NAME_COMPANION;
 		return n;
 	}
-	if (n.id_len == OS_EVPID && all_hex(n.id, OS_EVPID)) {
+	if (n.id_len == OS_EVPID && all_hex(file)) {
 		n.kind = NAME_MESSAGE;
-	} else if (n.id_len == sizeof body_name - 1 && memcmp(n.id, body_name, n.id_len) == 0 &&
-		   start >= OS_MSGID + 1 && all_hex(path + start - OS_MSGID - 1, OS_MSGID) &&
-		   (start == OS_MSGID + 1 || path[start - OS_MSGID - 2] == '/')) {
-		n.kind = NAME_MESSAGE;
-		n.id = path + start - OS_MSGID - 1;
-		n.id_len = OS_MSGID;
+	} else if (name_is(file, body_name) && start > 0) {
+		dir = cur_sub(&dir, start - 1);
+		name_last(&dir);
+		if (cur_left(&dir) == OS_MSGID && all_hex(dir)) {
+			n.kind = NAME_MESSAGE;
+			n.id = name_at(&dir);
+			n.id_len = OS_MSGID;
+		}
 	}
 	return n;
 }

@@ -32,6 +32,7 @@
  * the size record; delivery agents the text from data offset to X; pickup all of
  * a maildrop file; showq the envelopes; postsuper only names and modes.
  */
+#include "name.h"
 #include "postfix.h"
 
 /* --- Grammar: which record may stand where -------------------------------- */
@@ -136,12 +137,12 @@ static bool is_id_char(char ch)
 }
 
 /* What Postfix' mail_queue_id_ok() accepts. */
-static bool id_ok(const char *id, size_t len)
+static bool is_id(struct cur id)
 {
-	if (len == 0 || len > ID_MAX)
+	if (cur_left(&id) == 0 || cur_left(&id) > ID_MAX)
 		return false;
-	for (size_t i = 0; i < len; i++)
-		if (!is_id_char(id[i]))
+	while (cur_left(&id) > 0)
+		if (!is_id_char((char)cur_u8(&id)))
 			return false;
 	return true;
 }
@@ -186,7 +187,7 @@ bool pf_hash(const char *id, size_t id_len, unsigned depth, char *out)
 	char usec[SHORT_USEC] = { 0 };
 	size_t sep;
 
-	if (!id_ok(id, id_len))
+	if (!is_id(name_make(id, id_len)))
 		return false;
 	sep = separator(id, id_len);
 	if (sep >= LONG_TIME)
@@ -233,39 +234,34 @@ static bool inode_in_name(const char *id, size_t id_len)
 
 /* USEC.PID, which cleanup and postdrop use until they know the inode; ID#FIX,
  * which `postsuper -s` uses while it renames. */
-static bool is_transient(const char *name, size_t len)
+static bool is_transient(struct cur name)
 {
-	static const char fix[] = "#FIX";
-	size_t dot = 0, i;
+	struct cur fix = name, id = cur_sub(&fix, cur_find(&fix, '#'));
 
-	if (len > 4 && memcmp(name + len - 4, fix, 4) == 0)
-		return id_ok(name, len - 4);
-	while (dot < len && name[dot] >= '0' && name[dot] <= '9')
-		dot++;
-	for (i = dot + 1; i < len && name[i] >= '0' && name[i] <= '9'; i++)
-		;
-	return dot > 0 && dot + 1 < len && name[dot] == '.' && i == len;
+	if (name_is(fix, "#FIX") && cur_left(&id) > 0)
+		return is_id(id);
+	return name_digits(&name) > 0 && cur_u8(&name) == '.' && name_digits(&name) > 0 &&
+	       cur_left(&name) == 0;
 }
 
 static struct name id_of(unsigned place, const char *path)
 {
 	struct name n = { NAME_FOREIGN, 0, path, 0 };
-	size_t len = strlen(path), start = len;
+	struct cur file = name_make(path, strlen(path));
 	bool hashed = true;
 
-	while (start > 0 && path[start - 1] != '/')
-		start--;
 	/* Every directory on the way has a name of one character. */
-	for (size_t i = 0; i < start; i++)
-		if ((path[i] == '/') != (i % 2 == 1))
-			hashed = false;
-	n.id = path + start;
-	n.id_len = len - start;
-	if (place >= PF_PLACES || !hashed || (place == PF_MAILDROP && start > 0))
+	while (cur_find(&file, '/') < cur_left(&file)) {
+		hashed &= cur_find(&file, '/') == 1;
+		cur_skip(&file, cur_find(&file, '/') + 1);
+	}
+	n.id = name_at(&file);
+	n.id_len = cur_left(&file);
+	if (place >= PF_PLACES || !hashed || (place == PF_MAILDROP && n.id != path))
 		return n;
-	if (is_transient(n.id, n.id_len)) {
+	if (is_transient(file)) {
 		n.kind = NAME_TRANSIENT;
-	} else if (id_ok(n.id, n.id_len)) {
+	} else if (is_id(file)) {
 		n.kind = place >= PF_DEFER ? NAME_COMPANION : NAME_MESSAGE;
 		n.role = place >= PF_DEFER ? LOG_ROLE(place) : PF_MESSAGE;
 	}
@@ -275,27 +271,20 @@ static struct name id_of(unsigned place, const char *path)
 static size_t path_of(unsigned place, unsigned role, const char *id, size_t id_len, unsigned depth,
 		      char *buf, size_t cap)
 {
-	const char *dir;
-	size_t dir_len, at = 0;
-	char hash[UINT8_MAX];
+	char hash[UINT8_MAX] = { 0 };
+	size_t at;
 
-	if (place >= PF_PLACES || role >= PF_ROLES || depth > sizeof hash)
+	if (place >= PF_PLACES || role >= PF_ROLES || depth > sizeof hash ||
+	    !pf_hash(id, id_len, depth, hash))
 		return 0;
-	dir = pf_places[role == PF_MESSAGE ? place : LOG_PLACE(role)].name;
-	dir_len = strlen(dir);
-	if (!pf_hash(id, id_len, depth, hash) || cap < dir_len + 1 + 2u * depth + id_len + 1)
-		return 0;
-	memcpy(buf, dir, dir_len);
-	at = dir_len;
-	buf[at++] = '/';
+	at = put_str(buf, cap, 0, pf_places[role == PF_MESSAGE ? place : LOG_PLACE(role)].name);
+	at = put_char(buf, cap, at, '/');
 	for (unsigned i = 0; i < depth; i++) {
-		buf[at++] = hash[i];
-		buf[at++] = '/';
+		at = put_char(buf, cap, at, hash[i]);
+		at = put_char(buf, cap, at, '/');
 	}
-	memcpy(buf + at, id, id_len);
-	at += id_len;
-	buf[at] = '\0';
-	return at;
+	at = put_bytes(buf, cap, at, id, id_len);
+	return put_end(buf, cap, at);
 }
 
 /* Directories of a queue that the installation always makes. Three of them

@@ -32,6 +32,7 @@
  * There are no locks on a message. qmail-send has its numbers in memory and holds a flock on
  * lock/sendmutex while it lives, so nothing may be moved while it runs.
  */
+#include "name.h"
 #include "qmail.h"
 
 /* --- Places ------------------------------------------------------------------ */
@@ -74,26 +75,35 @@ static const struct role roles[QM_ROLES] = {
 /* --- Names -------------------------------------------------------------------- */
 
 /* Decimal, as qmail writes it: no leading zero, below 2^64. */
+static bool is_id(struct cur id)
+{
+	uint64_t n = 0;
+
+	if (cur_left(&id) == 0 || cur_peek(&id) == '0')
+		return false;
+	while (cur_left(&id) > 0) {
+		unsigned digit = cur_u8(&id) - (unsigned)'0';
+
+		if (digit > 9 || n > (UINT64_MAX - digit) / 10)
+			return false;
+		n = n * 10 + digit;
+	}
+	return true;
+}
+
 static bool id_ok(const char *id, size_t len)
 {
-	static const char max[] = "18446744073709551615";
-
-	if (len == 0 || len > QM_ID_MAX || id[0] == '0')
-		return false;
-	for (size_t i = 0; i < len; i++)
-		if (id[i] < '0' || id[i] > '9')
-			return false;
-	return len < QM_ID_MAX || memcmp(id, max, QM_ID_MAX) <= 0;
+	return is_id(name_make(id, len));
 }
 
 static const char *const lock_files[] = { "sendmutex", "trigger", "tcpto" };
 enum { LOCK_SENDMUTEX, LOCK_TRIGGER, LOCK_TCPTO, LOCK_FILES };
 
 /* The role of a file in lock/ is its number in the list above: it belongs to no message. */
-static void lock_name(struct name *n)
+static void lock_name(struct cur file, struct name *n)
 {
 	for (unsigned i = 0; i < LOCK_FILES; i++)
-		if (n->id_len == strlen(lock_files[i]) && memcmp(n->id, lock_files[i], n->id_len) == 0) {
+		if (name_is(file, lock_files[i])) {
 			n->kind = NAME_COMPANION;
 			n->role = i;
 		}
@@ -102,47 +112,20 @@ static void lock_name(struct name *n)
 static struct name id_of(unsigned place, const char *path)
 {
 	struct name n = { NAME_FOREIGN, QM_HEAD, path, 0 };
-	size_t len = strlen(path), start = len;
+	struct cur file = name_make(path, strlen(path));
 
-	while (start > 0 && path[start - 1] != '/')
-		start--;
-	n.id = path + start;
-	n.id_len = len - start;
+	name_last(&file);
+	n.id = name_at(&file);
+	n.id_len = cur_left(&file);
 	if (place == QM_LOCK) {
-		lock_name(&n);
+		lock_name(file, &n);
 	} else if (place == QM_PID) {
 		n.kind = NAME_COMPANION;
-	} else if (place < QM_PLACES && id_ok(n.id, n.id_len)) {
+	} else if (place < QM_PLACES && is_id(file)) {
 		n.kind = (ANCHORS >> place & 1) != 0 ? NAME_MESSAGE : NAME_COMPANION;
 		n.role = n.kind == NAME_MESSAGE ? QM_HEAD : place + 1;
 	}
 	return n;
-}
-
-/* A name is put together from position `at` on; cap = it has no room. */
-static size_t put_char(char *buf, size_t cap, size_t at, char ch)
-{
-	if (at < cap)
-		buf[at++] = ch;
-	return at;
-}
-
-static size_t put_str(char *buf, size_t cap, size_t at, const char *s)
-{
-	for (; *s != '\0'; s++)
-		at = put_char(buf, cap, at, *s);
-	return at;
-}
-
-static size_t put_number(char *buf, size_t cap, size_t at, uint32_t n)
-{
-	uint32_t unit = 1000000000;
-
-	while (unit > 1 && n < unit)
-		unit /= 10;
-	for (; unit > 0; unit /= 10)
-		at = put_char(buf, cap, at, (char)('0' + n / unit % 10));
-	return at;
 }
 
 /* The directory of the id: the number that it is, mod n. */
@@ -170,12 +153,8 @@ size_t qm_home(const struct site *s, unsigned place, const char *id, size_t id_l
 		at = put_number(buf, cap, at, split_of(id, id_len, s->split));
 		at = put_char(buf, cap, at, '/');
 	}
-	for (size_t i = 0; i < id_len; i++)
-		at = put_char(buf, cap, at, id[i]);
-	if (at >= cap)
-		return 0;
-	buf[at] = '\0';
-	return at;
+	at = put_bytes(buf, cap, at, id, id_len);
+	return put_end(buf, cap, at);
 }
 
 static size_t path_at(const struct site *s, unsigned place, unsigned role, const char *id,

@@ -30,6 +30,7 @@
  * One queue directory is one spool here. Where a configuration has several (queue groups, a *
  * at the end of QueueDirectory) each is found and told on its own.
  */
+#include "name.h"
 #include "sendmail.h"
 
 /* --- Places ---------------------------------------------------------------- */
@@ -99,26 +100,28 @@ static struct name id_of(unsigned place, const char *path)
 {
 	static const char letters[] = "qhQtTdx";
 	struct name n = { NAME_TRANSIENT, SM_CONTROL, path, 0 };
-	size_t len = strlen(path), start = len;
+	struct cur file = name_make(path, strlen(path));
+	char letter;
 
-	while (start > 0 && path[start - 1] != '/')
-		start--;
-	len -= start;
-	n.id = path + start;
-	n.id_len = len;
-	if (len < 3 || n.id[1] != 'f' || memchr(letters, n.id[0], sizeof letters - 1) == NULL)
+	name_last(&file);
+	n.id = name_at(&file);
+	n.id_len = cur_left(&file);
+	letter = (char)cur_peek(&file);
+	if (n.id_len < 3 || cur_ahead(&file, 1) != 'f' ||
+	    memchr(letters, letter, sizeof letters - 1) == NULL)
 		return n;
-	if (len > SM_NAME_MAX) {
-		if (n.id[0] == 'q' && letter_of(place) == 'q')
+	if (n.id_len > SM_NAME_MAX) {
+		if (letter == 'q' && letter_of(place) == 'q')
 			n.kind = NAME_FOREIGN;
 		return n;
 	}
-	if (n.id[0] == letter_of(place))
+	if (letter == letter_of(place))
 		n.kind = NAME_MESSAGE;
-	else if (companion(place, n.id[0], &n.role))
+	else if (companion(place, letter, &n.role))
 		n.kind = NAME_COMPANION;
-	n.id += 2;
-	n.id_len -= 2;
+	cur_skip(&file, 2);
+	n.id = name_at(&file);
+	n.id_len = cur_left(&file);
 	return n;
 }
 
@@ -129,22 +132,15 @@ static size_t path_of(unsigned place, unsigned role, const char *id, size_t id_l
 	char letter = letter_of(place);
 	bool below = place == SM_SUB_QF || place == SM_SUB_HF || place == SM_SUB_LOST;
 	char anchor[3] = { letter, 'f', '\0' };
-	const char *head;
-	size_t n = 0, head_len;
+	size_t at;
 
 	if (letter == '\0' || role >= SM_ROLES || depth > 0 || id_len == 0 || id_len > SM_ID_MAX ||
-	    memchr(id, '/', id_len) != NULL || cap < sizeof "df/df" + SM_ID_MAX)
+	    memchr(id, '/', id_len) != NULL)
 		return 0;
-	head = role == SM_CONTROL ? anchor : heads[role];
-	if (below && (role == SM_CONTROL || role == SM_TEMP)) {
-		memcpy(buf, "qf/", 3);
-		n = 3;
-	}
-	head_len = strlen(head);
-	memcpy(buf + n, head, head_len);
-	memcpy(buf + n + head_len, id, id_len);
-	buf[n + head_len + id_len] = '\0';
-	return n + head_len + id_len;
+	at = put_str(buf, cap, 0, below && (role == SM_CONTROL || role == SM_TEMP) ? "qf/" : "");
+	at = put_str(buf, cap, at, role == SM_CONTROL ? anchor : heads[role]);
+	at = put_bytes(buf, cap, at, id, id_len);
+	return put_end(buf, cap, at);
 }
 
 /* Letters and digits, the last five of them digits. */

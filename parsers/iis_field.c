@@ -124,11 +124,5 @@ struct cur iis_path(struct cur value)
 
 void iis_say(struct text *t, struct cur c)
 {
-	uint8_t bytes[TEXT_MAX] = { 0 };
-	size_t n = cur_left(&c);
-
-	if (n > TEXT_MAX)
-		n = TEXT_MAX;
-	if (cur_copy(&c, bytes, n))
-		text_bytes(t, bytes, n);
+	text_left(t, &c);
 }

@@ -68,13 +68,16 @@ static bool is(struct cur word, const char *text)
 /* Keep the name of an action; false when it is not plain, or there is no room. */
 static bool keep(struct site *s, struct cur name)
 {
-	size_t n = cur_left(&name);
+	size_t at = s->words_len;
 
-	if (cur_peek(&name) == '$' || n + 1 > SITE_WORDS - (size_t)s->words_len ||
-	    !cur_copy(&name, s->words + s->words_len, n))
+	if (cur_peek(&name) == '$')
 		return false;
-	s->words[s->words_len + n] = '\0';
-	s->words_len = (uint16_t)(s->words_len + n + 1);
+	while (cur_left(&name) > 0 && at < SITE_WORDS)
+		s->words[at++] = cur_u8(&name);
+	if (at >= SITE_WORDS)
+		return false;
+	s->words[at++] = '\0';
+	s->words_len = (uint16_t)at;
 	return true;
 }
 

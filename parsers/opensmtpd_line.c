@@ -301,9 +301,5 @@ enum os_ip os_sockaddr(struct cur value)
 
 void os_say(struct text *t, struct cur c)
 {
-	for (unsigned i = 0; i < TEXT_MAX && cur_left(&c) > 0; i++) {
-		uint8_t byte = cur_u8(&c);
-
-		text_bytes(t, &byte, 1);
-	}
+	text_left(t, &c);
 }

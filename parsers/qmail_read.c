@@ -43,11 +43,7 @@ struct cur qm_window(const struct part *p, uint64_t off)
 
 void qm_say(struct text *t, struct cur c)
 {
-	for (unsigned i = 0; i < TEXT_MAX && cur_left(&c) > 0; i++) {
-		uint8_t byte = cur_u8(&c);
-
-		text_bytes(t, &byte, 1);
-	}
+	text_left(t, &c);
 }
 
 bool qm_there(const struct message *m, unsigned role, uint64_t off, size_t need, struct want *w)

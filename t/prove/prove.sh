@@ -5,7 +5,8 @@
 #    no run-time error, the position never past the end, sticky errors, results as
 #    documented, loops that end.
 # 2. EVA runs check(), decode() and body() on any bytes of any length, through any
-#    windows of up to 4096 bytes, with any names and facts of file and site, and looks for
+#    windows of up to 4096 bytes, with any names and facts of file and site, and the other
+#    functions of a format on any names of up to 511 bytes, facts and configuration, and looks for
 #    run-time errors, for each format: bad accesses, overflow, uninitialized memory, bad calls.
 #    What lies inside a function that WP proved is WP's; that a cursor handed to
 #    it is sound (cur_ready, cur_valid) is so because cur_make() gives a sound one
@@ -60,7 +61,7 @@ alarms() {
 		NR == 1 || NF < 7 { next }
 		$6 ~ /Considered valid/ || $6 == "Valid" || $6 ~ /Dead/ || $6 ~ /^Valid/ { next }
 		$2 == "cursor.h" || $2 == "string.h" || $2 == "finding.h" { next }
-		$5 ~ /^precondition of cur_/ && $7 ~ /^cur_(ready|valid)\([abc]\)$/ { next }
+		$5 ~ /^precondition of (cur_|text_left)/ && $7 ~ /^cur_(ready|valid)\([abc]\)$/ { next }
 		{ print $2 ": " $4 ": " $5 ": " $7 }' "$1" | sort -u
 }
 
@@ -71,7 +72,7 @@ eva() { # FORMAT PARTS NAME DRIVER
 		-cpp-extra-args="-I$parsers -I$here -include string.h -DFORMAT=$1 -DPARTS=$2" \
 		-eva -eva-no-show-progress -eva-msg-key=-initial-state,-final-states \
 		-eva-ilevel 128 -eva-domains symbolic-locations -eva-split-return auto \
-		-eva-auto-loop-unroll 32 -eva-use-spec text_str,text_bytes,text_u64 \
+		-eva-auto-loop-unroll 32 -eva-use-spec text_str,text_bytes,text_left,text_u64 \
 		"$driver" "$parsers/findings.c" "$parsers/mailmsg.c" "$parsers"/layout_*.c "$parsers/fmt_$1.c" "$parsers/$1"_*.c -report-csv "$work/csv" >"$work/eva" 2>&1 || true
 	if [ ! -s "$work/csv" ] || ! grep -q 'functions analyzed' "$work/eva"; then
 		tail -n 20 "$work/eva"
@@ -106,13 +107,14 @@ self_test() {
 
 : >"$work/alarms"
 wp cursor.h "$parsers/cursor.h"
-wp findings.c "$parsers/findings.c" -wp-fct text_str,text_bytes,text_u64
+wp findings.c "$parsers/findings.c" -wp-fct text_str,text_bytes,text_left,text_u64
 set +e
 self_test
 # PARTS: as many as messages of the format can have.
 while read -r format parts; do
 	eva "$format" "$parts" 'check()' eva_check.c
 	eva "$format" "$parts" 'decode() and body()' eva_decode.c
+	eva "$format" "$parts" 'names, facts, configuration' eva_names.c
 done <<FORMATS
 postfix 1
 opensmtpd 4

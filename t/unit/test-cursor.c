@@ -5,6 +5,7 @@
  * read of one byte too many.
  */
 #include "cursor.h"
+#include "name.h"
 
 #include <glib.h>
 
@@ -322,6 +323,52 @@ static void test_words_nowhere(void)
 	drop(&c);
 }
 
+/* The last name of a path; what it is, where it lies. */
+static void test_names(void)
+{
+	static const char path[] = "a/bc//12-x";
+	struct cur c = name_make(path, strlen(path)), none = name_make("", 0);
+
+	name_last(&c);
+	g_assert_cmpuint(cur_offset(&c), ==, 6);
+	g_assert_true(name_at(&c) == path + 6);
+	g_assert_true(name_is(c, "12-x") && !name_is(c, "12-") && !name_is(c, "12-xy") && !name_is(c, ""));
+	g_assert_cmpuint(name_digits(&c), ==, 2);
+	g_assert_true(name_is(c, "-x") && name_digits(&c) == 0);
+	name_last(&none);
+	g_assert_true(name_is(none, "") && !name_is(none, "x") && name_digits(&none) == 0);
+	c = name_make("dir/", 4);
+	name_last(&c);
+	g_assert_cmpuint(cur_left(&c), ==, 0);
+}
+
+/* Nothing is written behind the room, and what did not fit stays so. */
+static void test_put(void)
+{
+	static const char want[] = "a/x18446744073709551615/0/10";
+	char buf[64];
+
+	for (size_t cap = 0; cap <= sizeof buf; cap++) {
+		size_t at = 0;
+
+		memset(buf, '#', sizeof buf);
+		at = put_char(buf, cap, at, 'a');
+		at = put_str(buf, cap, at, "/x");
+		at = put_number(buf, cap, at, UINT64_MAX);
+		at = put_str(buf, cap, at, "");
+		at = put_bytes(buf, cap, at, "/0/", 1);
+		at = put_number(buf, cap, at, 0);
+		at = put_char(buf, cap, at, '/');
+		at = put_number(buf, cap, at, 10);
+		at = put_end(buf, cap, at);
+		g_assert_cmpuint(at, ==, cap >= sizeof want ? sizeof want - 1 : 0);
+		if (at > 0)
+			g_assert_cmpstr(buf, ==, want);
+		for (size_t i = at > 0 ? sizeof want : cap; i < sizeof buf; i++)
+			g_assert_cmpint(buf[i], ==, '#');
+	}
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -339,6 +386,8 @@ int main(int argc, char **argv)
 	g_test_add_func("/cursor/same", test_same);
 	g_test_add_func("/cursor/blank", test_blank);
 	g_test_add_func("/cursor/words", test_words);
+	g_test_add_func("/name/read", test_names);
+	g_test_add_func("/name/put", test_put);
 	g_test_add_func("/cursor/words-nowhere", test_words_nowhere);
 	return g_test_run();
 }

@@ -121,6 +121,37 @@ static void test_text(void)
 	g_assert_cmpint(t.bytes[TEXT_MAX - 1], ==, '9');
 }
 
+/* What is left of a cursor, which does not move; what it has read, or cannot read, is not told. */
+static void test_left(void)
+{
+	struct cur c = cur_make((const uint8_t *)"ab\0cd", 5, 0);
+	struct text t = { 0 };
+	uint8_t many[300];
+
+	cur_skip(&c, 1);
+	text_left(&t, &c);
+	same_bytes(t.bytes, t.len, "b\0cd", 4);
+	g_assert_cmpuint(c.pos, ==, 1);
+	cur_skip(&c, 4);
+	text_left(&t, &c);
+	g_assert_cmpuint(t.len, ==, 4);
+	cur_seek(&c, 0);
+	cur_skip(&c, 6);
+	text_left(&t, &c);
+	g_assert_cmpuint(t.len, ==, 4);
+
+	memset(many, 'm', sizeof many);
+	c = cur_make(many, sizeof many, 0);
+	text_left(&t, &c);
+	text_left(&t, &c);
+	g_assert_cmpuint(t.len, ==, TEXT_MAX);
+	g_assert_cmpint(t.bytes[3], ==, 'd');
+	g_assert_cmpint(t.bytes[TEXT_MAX - 1], ==, 'm');
+	c = cur_make(NULL, 0, 0);
+	text_left(&t, &c);
+	g_assert_cmpuint(t.len, ==, TEXT_MAX);
+}
+
 /* A flood of mild findings must not hide the one that matters. */
 static void test_overflow(void)
 {
@@ -159,6 +190,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/findings/severities", test_severities);
 	g_test_add_func("/findings/words", test_words);
 	g_test_add_func("/findings/text", test_text);
+	g_test_add_func("/findings/left", test_left);
 	g_test_add_func("/findings/overflow", test_overflow);
 	return g_test_run();
 }
