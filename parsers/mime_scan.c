@@ -155,6 +155,8 @@ static void on_boundary(struct mime *m, unsigned index, bool end, const struct m
 	close_down_to(m, index + 1, line->at);
 	end_below(m, node, before);
 	o->seen = true;
+	if (o->ended && end)
+		return; /* OpenSMTPD writes the end of some bounces twice */
 	if (o->ended) {
 		mime_say(m, F_MIME_AFTER_END, node, line->at, 0);
 		return;
