@@ -115,7 +115,9 @@ my %rule = (
         multipart("--b\nContent-Type: multipart/mixed; boundary=c\n\n--c\n\ntext\n--c--\n--b--\n"),
         # both have the same boundary
         multipart("--b\nContent-Type: multipart/mixed; boundary=b\n\n--b\n\ntext\n--b--\n--b--\n") ],
-    'something after the end' => [ 'mime.after-end suspect', multipart("--b\n\ntext\n--b--\n--b\nContent-Type: text/plain\n\nmore\n--b--\n"),
+    'something after the end' => [ 'mime.after-end suspect', multipart("--b\n\ntext\n--b--\n--b\nContent-Type: text/plain\n\nmore\n"),
+        multipart("--b\n\ntext\n--b--\n--b\nContent-Type: text/plain\n\nmore\n--b--\n"), # a bounce of OpenSMTPD, too
+       
         multipart("--b\n\ntext\n--b--\n\n--b--\n"),                 # a bounce of OpenSMTPD
         multipart("--b\n\ntext\n--b--\n\n_______\nlist footer\nhttp://lists.example.org/\n") ],
     'base64 with a letter too many' => [ 'mime.base64-cut suspect', multipart(part('base64', "QUJDRA\nQUJD\nQUJ\n") . "--b--\n"),
