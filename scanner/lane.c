@@ -46,6 +46,7 @@ static struct reader {
 	uint8_t in[sizeof(struct lane_job) + JOB_BYTES_MAX];
 	uint32_t clean;              /* messages of a brief job without a finding */
 	uint64_t clean_bytes;
+	uint16_t ages[AGES];         /* of them; a job has fewer names than this can count */
 	uint8_t out[FRAME_MAX];
 	size_t out_len;
 	uint8_t frame[FRAME_MAX];    /* the worker's */
@@ -105,9 +106,12 @@ static void result(struct slot *s, const struct load_end *end, const struct answ
 	put_result(&head, s->path, a != NULL ? a->body : NULL, NULL);
 }
 
-/* Nothing to report: counted, told at the end of the job. */
+/* Nothing to report: counted, told at the end of the job. Where the server wrote no arrival, the file's time has to do. */
 static void clean(struct slot *s)
 {
+	int64_t arrival = r.report.has_arrival ? r.report.arrival : s->facts[0].mtime.tv_sec;
+
+	r.ages[ages_class(r.config.site.now, arrival)]++;
 	s->answered = true;
 	r.clean++;
 	r.clean_bytes += s->facts[0].size;
@@ -170,7 +174,8 @@ static enum ask take_deep(struct slot *s, const struct answer *a)
 	if (!slot_unchanged(s)) {
 		held_of(s)->len = 0;
 		result(s, &(struct load_end){ .status = LANE_CHANGED }, NULL);
-	} else if (r.job.brief && held_of(s)->clean && r.said.report.count == 0) {
+	} else if (r.job.brief && held_of(s)->clean && r.said.report.count == 0 &&
+		   wire_get_report(held_of(s)->bytes, held_of(s)->len, &r.report)) { /* clean() wants its arrival */
 		held_of(s)->len = 0;
 		clean(s);
 	} else {
@@ -414,6 +419,7 @@ static void job_run(const char *strings)
 
 	r.clean = 0;
 	r.clean_bytes = 0;
+	memset(r.ages, 0, sizeof r.ages);
 	if (r.job.fresh) {
 		dismiss(&r.worker);
 		dismiss(&r.deep);
@@ -437,6 +443,7 @@ static void job_run(const char *strings)
 	}
 	done.clean = r.clean;
 	done.facts.size = r.clean_bytes;
+	memcpy(done.ages, r.ages, sizeof done.ages);
 	put_result(&done, "", NULL, NULL);
 	out_flush();
 }
@@ -464,7 +471,8 @@ static _Noreturn void reader_main(void)
 
 	close_others();
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	signal(SIGINT, SIG_IGN); /* the coordinator decides when to end */
+	signal(SIGINT, SIG_IGN); /* the coordinator decides when to end, also where a service manager tells all */
+	signal(SIGTERM, SIG_IGN);
 	if (lanemem_open(&r.mem) < 0)
 		_exit(1);
 	head = lanemem_at(&r.mem, 0);
