@@ -104,7 +104,7 @@ int command_spools(char **argv)
 
 		spool_type(*name, &path);
 		if (spool_volume_is(path)) {
-			command_zygote(); /* which reads it */
+			command_zygote(false); /* which reads it */
 			break;
 		}
 	}

@@ -28,7 +28,8 @@ void dismiss(struct hired *h)
 	}
 	if (h->fd >= 0)
 		close(h->fd);
-	*h = (struct hired)HIRED_NONE;
+	h->fd = h->pidfd = -1;
+	h->served = 0;
 }
 
 bool hired_speaks(const struct hired *h)
@@ -97,7 +98,7 @@ static int engage(struct hired *h, int zygote, char kind, int with, char *what)
 
 int hire(struct hired *h, int zygote, int memfd, char *what)
 {
-	return engage(h, zygote, ZYGOTE_WORKER, memfd, what);
+	return engage(h, zygote, h->deep ? ZYGOTE_DEEP : ZYGOTE_WORKER, memfd, what);
 }
 
 int hire_volume(struct hired *h, int zygote, int image, char *what)

@@ -84,7 +84,7 @@ static const struct head *enter(int channel)
 		give_up("mmap", -errno);
 	close(memory);
 	mallopt(M_MMAP_MAX, 0); /* else a growing array would be moved by mremap(), which is refused */
-	ret = sandbox_close(&what);
+	ret = sandbox_close(SANDBOX_WORKER, &what);
 	if (ret < 0)
 		give_up(what, ret);
 	return head;

@@ -192,7 +192,7 @@ static void scan_done(const struct scan *scan)
 	for (guint i = 0; i < scan->outcomes->len; i++) {
 		const struct outcome *o = scan->outcomes->pdata[i];
 
-		something |= !o->accepted && o->verdict != VERDICT_NOTED;
+		something |= !o->accepted && (o->verdict != VERDICT_NOTED || o->deep_unchecked);
 	}
 	if (quiet && !something)
 		return;
@@ -281,6 +281,8 @@ static void summary(const struct totals *t)
 	for (size_t i = 0; i < G_N_ELEMENTS(shown); i++)
 		if (v[shown[i]] > 0)
 			g_string_append_printf(line, ", %" G_GUINT64_FORMAT " %s", v[shown[i]], verdict_name(shown[i]));
+	if (t->tally.deep_unchecked > 0)
+		g_string_append_printf(line, ", %" G_GUINT64_FORMAT " not looked into", t->tally.deep_unchecked);
 	if (t->tally.moved > 0)
 		g_string_append_printf(line, "; %" G_GUINT64_FORMAT " moved", t->tally.moved);
 	else

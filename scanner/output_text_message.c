@@ -18,35 +18,44 @@
 #define FINDINGS_SHOWN 3 /* per message; explain shows all */
 #define SENDER_LEAST 16  /* columns that are left to a sender, however long the rest is */
 
+const char *why_text(enum unchecked why)
+{
+	switch (why) {
+	case UNCHECKED_OPEN:
+		return "cannot be opened";
+	case UNCHECKED_READ:
+		return "cannot be read";
+	case UNCHECKED_STREAM:
+		return "a named stream of more than 64 KiB cannot be read through this mount; mount with "
+		       "ntfs-3g -o streams_interface=windows";
+	case UNCHECKED_TOO_BIG:
+		return "larger than what is read whole";
+	case UNCHECKED_BUDGET:
+		return "reading it would not end: its pointers lead back too often";
+	case UNCHECKED_DIED:
+		return "the checking process died on it";
+	case UNCHECKED_HUNG:
+		return "the checking process did not answer in time";
+	case UNCHECKED_GARBAGE:
+		return "the checking process answered nonsense";
+	case UNCHECKED_WORKER:
+		return "no checking process could be started";
+	case UNCHECKED_READER:
+		return "the reading process died or hangs in the file system";
+	case UNCHECKED_TIME:
+		return "damaged at the first look; no time was left for the second";
+	}
+	return "unknown";
+}
+
 char *unchecked_text(const struct outcome *o)
 {
-	switch (o->why) {
-	case UNCHECKED_OPEN:
-		return g_strdup_printf("cannot be opened: %s", volume_error(o->error));
-	case UNCHECKED_READ:
-		return g_strdup_printf("cannot be read at byte %" PRIu64 ": %s", o->offset,
+	if (o->why == UNCHECKED_OPEN)
+		return g_strdup_printf("%s: %s", why_text(o->why), volume_error(o->error));
+	if (o->why == UNCHECKED_READ)
+		return g_strdup_printf("%s at byte %" PRIu64 ": %s", why_text(o->why), o->offset,
 				       volume_error(o->error));
-	case UNCHECKED_STREAM:
-		return g_strdup("a named stream of more than 64 KiB cannot be read through this mount; mount with "
-				"ntfs-3g -o streams_interface=windows");
-	case UNCHECKED_TOO_BIG:
-		return g_strdup("larger than what is read whole");
-	case UNCHECKED_BUDGET:
-		return g_strdup("reading it would not end: its pointers lead back too often");
-	case UNCHECKED_DIED:
-		return g_strdup("the checking process died on it");
-	case UNCHECKED_HUNG:
-		return g_strdup("the checking process did not answer in time");
-	case UNCHECKED_GARBAGE:
-		return g_strdup("the checking process answered nonsense");
-	case UNCHECKED_WORKER:
-		return g_strdup("no checking process could be started");
-	case UNCHECKED_READER:
-		return g_strdup("the reading process died or hangs in the file system");
-	case UNCHECKED_TIME:
-		return g_strdup("damaged at the first look; no time was left for the second");
-	}
-	return g_strdup("unknown");
+	return g_strdup(why_text(o->why));
 }
 
 /* --- The first line --------------------------------------------------------------- */
@@ -215,6 +224,10 @@ void text_message(const struct scan *scan, const struct outcome *o, bool again)
 	text_head(0, scan, o);
 	if (worst != NULL)
 		put_findings(scan->spool, o, worst, again);
+	if (o->deep != NULL)
+		put_deep(o->deep, false);
+	if (o->deep_unchecked)
+		printf("  Its structure was checked, its text was not: %s.\n", why_text(o->deep_why));
 	if (o->verdict == VERDICT_UNCHECKED) {
 		g_autofree char *why = unchecked_text(o);
 		GString *line = g_string_new(NULL);

@@ -22,14 +22,16 @@ struct section {
 	const char *title;
 	const char *colour;
 	enum verdict verdict;
-	int impact; /* enum impact, -1 = any */
+	int impact; /* enum impact, -1 = any, INSIDE = not looked into, sound else */
 };
 
+#define INSIDE -2
 #define STOPS 1 /* its section */
 
 static const struct section sections[] = {
 	{ "NOT CHECKED", RED, VERDICT_UNCHECKED, -1 },
 	[STOPS] = { "STOPS THE SERVICE", RED, VERDICT_CORRUPT, IMPACT_SERVER_STOPS },
+	{ "NOT LOOKED INTO", RED, VERDICT_OK, INSIDE },
 	{ "THE SERVER DELETES IT OR PUTS IT ASIDE, UNSENT", RED, VERDICT_CORRUPT,
 	  IMPACT_SERVER_DELETES },
 	{ "STAYS FOR EVER, SILENTLY", RED, VERDICT_CORRUPT, IMPACT_STRANDED },
@@ -43,7 +45,9 @@ static const struct section sections[] = {
 
 static bool in_section(const struct section *s, const struct outcome *o)
 {
-	return o->verdict == s->verdict && (s->impact < 0 || o->impact == (enum impact)s->impact);
+	if (o->deep_unchecked && o->verdict <= VERDICT_NOTED)
+		return s->impact == INSIDE;
+	return s->impact != INSIDE && o->verdict == s->verdict && (s->impact < 0 || o->impact == (enum impact)s->impact);
 }
 
 /* --- Groups ---------------------------------------------------------------------- */

@@ -123,9 +123,8 @@ ssize_t reach_read(const struct reach_part *part, uint8_t *to, size_t len, uint6
 	if (part->attribute[0] != '\0')
 		return read_attribute(part, to, len, off);
 	while (done < len) {
-		ssize_t n = off == 0 && done == 0 ? read(part->fd, to, len)
-						  : pread(part->fd, to + done, len - done,
-							  (off_t)(off + done));
+		ssize_t n = pread(part->fd, to + done, len - done, (off_t)(off + done));
+
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)

@@ -23,6 +23,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 struct sandbox_user sandbox_user(void)
@@ -86,8 +87,9 @@ int sandbox_prepare(const struct sandbox_user *user, int *landlock_r, const char
 	return landlock(landlock_r);
 }
 
-static int limits(bool volume)
+static int limits(enum sandbox_kind kind)
 {
+	bool volume = kind == SANDBOX_VOLUME;
 	const struct {
 		int which;
 		rlim_t value;
@@ -114,9 +116,10 @@ static int limits(bool volume)
 }
 
 /* The whole list of what is allowed; reviewed like a constitution. */
-static int filter(scmp_filter_ctx ctx, bool volume)
+static int filter(scmp_filter_ctx ctx, enum sandbox_kind kind)
 {
 	const struct scmp_arg_cmp disk = SCMP_A0(SCMP_CMP_EQ, VOLUME_FD, 0);
+	const struct scmp_arg_cmp own_time = SCMP_A0(SCMP_CMP_EQ, CLOCK_PROCESS_CPUTIME_ID, 0);
 	const struct scmp_arg_cmp channel = SCMP_A0(SCMP_CMP_EQ, WORKER_FD, 0);
 	const struct scmp_arg_cmp not_exec = SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0);
 	const struct scmp_arg_cmp anonymous =
@@ -131,11 +134,13 @@ static int filter(scmp_filter_ctx ctx, bool volume)
 	ret |= seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(rt_sigreturn), 0);
 	ret |= seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(exit), 0);
 	ret |= seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(exit_group), 0);
-	if (volume) {
+	if (kind == SANDBOX_VOLUME) {
 		ret |= seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(pread64), 1, disk);
 		/* large blocks of memory grow; what is mapped is anonymous, as above */
 		ret |= seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(mremap), 0);
 	}
+	if (kind == SANDBOX_DEEP) /* the budget of one message; other clocks are read without a call */
+		ret |= seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(clock_gettime), 1, own_time);
 #ifdef SANITIZED /* what the sanitizers' own code needs; such a build is for tests only */
 	ret |= seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(sigaltstack), 0);
 	ret |= seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(gettid), 0);
@@ -145,7 +150,7 @@ static int filter(scmp_filter_ctx ctx, bool volume)
 	return ret == 0 ? 0 : -EINVAL;
 }
 
-static int close_door(bool volume, const char **what_r)
+int sandbox_close(enum sandbox_kind kind, const char **what_r)
 {
 #ifdef SPOOLCK_SANDBOX_KILL
 	const uint32_t otherwise = SCMP_ACT_KILL_PROCESS;
@@ -156,26 +161,16 @@ static int close_door(bool volume, const char **what_r)
 	int ret;
 
 	*what_r = "resource limits";
-	ret = limits(volume);
+	ret = limits(kind);
 	if (ret < 0)
 		return ret;
 	*what_r = "seccomp";
 	ctx = seccomp_init(otherwise);
 	if (ctx == NULL)
 		return -ENOMEM;
-	ret = filter(ctx, volume);
+	ret = filter(ctx, kind);
 	if (ret == 0)
 		ret = seccomp_load(ctx);
 	seccomp_release(ctx);
 	return ret < 0 ? ret : 0;
-}
-
-int sandbox_close(const char **what_r)
-{
-	return close_door(false, what_r);
-}
-
-int sandbox_close_volume(const char **what_r)
-{
-	return close_door(true, what_r);
 }

@@ -31,12 +31,15 @@ struct sandbox_user sandbox_user(void);
  * what_r naming the step. */
 int sandbox_prepare(const struct sandbox_user *user, int *landlock_r, const char **what_r);
 
-/* The worker's share: limits, then seccomp. From here on it may receive from and send to
- * WORKER_FD, use anonymous memory, and exit; every other call fails with
- * ENOSYS (a build with -DSPOOLCK_SANDBOX_KILL: kills). 0 or a negative errno. */
-int sandbox_close(const char **what_r);
+/* Who stands behind the door. */
+enum sandbox_kind {
+	SANDBOX_WORKER, /* receives from and sends to WORKER_FD, uses anonymous memory, exits */
+	SANDBOX_DEEP,   /* the same, and may ask how much CPU time it has used */
+	SANDBOX_VOLUME, /* the same as a worker, and may read at a position from VOLUME_FD */
+};
 
-/* The same for a volume server: it may also read at a position from VOLUME_FD. */
-int sandbox_close_volume(const char **what_r);
+/* The worker's share: limits, then seccomp. Every call that its kind does not name fails with
+ * ENOSYS (a build with -DSPOOLCK_SANDBOX_KILL: kills). 0 or a negative errno. */
+int sandbox_close(enum sandbox_kind kind, const char **what_r);
 
 #endif

@@ -14,7 +14,7 @@
 
 #include <sys/types.h>
 
-enum lane_verb { VERB_CHECK, VERB_DECODE, VERB_BODY };
+enum lane_verb { VERB_CHECK, VERB_DECODE, VERB_BODY, VERB_DEEP };
 
 /* Lane memory: written by a reader, mapped read-only by its worker. Offsets
  * count from the head. */
@@ -54,12 +54,14 @@ struct worker_hello {
 #define HELLO_PID 'P'
 #define HELLO_READY 'R'
 
-/* Start the zygote. Returns the socket through which workers are asked for, or a negative
- * errno; *landlock_r = Landlock's ABI or 0; *what_r names the step that failed. */
-int zygote_start(int *landlock_r, const char **what_r);
+/* Start the zygote, `deep`: one whose workers can look into messages, too. Returns the socket through which workers
+ * are asked for, or a negative errno (-ELIBACC: GMime is not there); *landlock_r = Landlock's ABI or 0; *what_r
+ * names the step that failed. */
+int zygote_start(bool deep, int *landlock_r, const char **what_r);
 
 /* What the zygote is asked for. */
 #define ZYGOTE_WORKER 'W' /* a worker that maps the lane memory `with` (LANE_BYTES) */
+#define ZYGOTE_DEEP 'D'   /* the same, for VERB_DEEP and nothing else */
 #define ZYGOTE_VOLUME 'V' /* a volume server that reads `with`, an image or a block device */
 
 /* Ask for one that talks over `channel`, a SOCK_SEQPACKET whose other end the caller keeps. Both

@@ -9,6 +9,7 @@
 
 #include "worker.h"
 
+#include "deep.h"
 #include "fdpass.h"
 #include "sandbox.h"
 #include "volume_server.h"
@@ -50,7 +51,7 @@ static void say(int fd, char kind, int error, const char *what)
 }
 
 /* In the child: take place, close the door, work. */
-static _Noreturn void become_worker(int channel, int memfd)
+static _Noreturn void become_worker(bool deep, int channel, int memfd)
 {
 	const char *what = "mapping lane memory";
 	const uint8_t *lane = mmap(NULL, LANE_BYTES, PROT_READ, MAP_SHARED, memfd, 0);
@@ -62,7 +63,7 @@ static _Noreturn void become_worker(int channel, int memfd)
 	else
 		dup2(channel, 0);
 	if (ret == 0)
-		ret = sandbox_close(&what);
+		ret = sandbox_close(deep ? SANDBOX_DEEP : SANDBOX_WORKER, &what);
 	say(WORKER_FD, HELLO_READY, ret, what);
 	if (ret < 0)
 		_exit(1);
@@ -77,7 +78,7 @@ static _Noreturn void become_volume_server(int channel, int image)
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (ret == 0)
-		ret = sandbox_close_volume(&what);
+		ret = sandbox_close(SANDBOX_VOLUME, &what);
 	say(WORKER_FD, HELLO_READY, ret, what);
 	if (ret < 0)
 		_exit(1);
@@ -94,7 +95,7 @@ static void spawn(char kind, int channel, int with)
 	if (pid == 0 && kind == ZYGOTE_VOLUME)
 		become_volume_server(channel, with);
 	if (pid == 0)
-		become_worker(channel, with);
+		become_worker(kind == ZYGOTE_DEEP, channel, with);
 	if (pid < 0) {
 		say(channel, HELLO_READY, -errno, "fork");
 		return;
@@ -111,12 +112,14 @@ static void spawn(char kind, int channel, int with)
 	}
 }
 
-static _Noreturn void zygote_main(int sock, const struct sandbox_user *user)
+static _Noreturn void zygote_main(bool deep, int sock, const struct sandbox_user *user)
 {
 	const char *what = "closing descriptors";
 	int landlock = 0;
 	int ret = keep_only(sock, -1);
 
+	if (ret == 0 && deep)
+		ret = deep_prepare(&what); /* while there are files to load */
 	if (ret == 0)
 		ret = sandbox_prepare(user, &landlock, &what);
 	prctl(PR_SET_PDEATHSIG, SIGKILL); /* a change of user clears it: so only now */
@@ -139,7 +142,7 @@ static _Noreturn void zygote_main(int sock, const struct sandbox_user *user)
 	}
 }
 
-int zygote_start(int *landlock_r, const char **what_r)
+int zygote_start(bool deep, int *landlock_r, const char **what_r)
 {
 	static struct worker_hello hello;
 	struct sandbox_user user = sandbox_user();
@@ -152,7 +155,7 @@ int zygote_start(int *landlock_r, const char **what_r)
 	*what_r = "fork";
 	pid = fork();
 	if (pid == 0)
-		zygote_main(pair[1], &user);
+		zygote_main(deep, pair[1], &user);
 	close(pair[1]);
 	if (pid < 0 || recv(pair[0], &hello, sizeof hello, 0) != sizeof hello) {
 		int ret = pid < 0 ? -errno : -ECHILD;

@@ -127,8 +127,8 @@ static bool closed(enum door door)
 
 	switch (door) {
 	case DOOR_OPEN: return true;
-	case DOOR_WORKER: return sandbox_close(&what) == 0;
-	case DOOR_VOLUME: return sandbox_close_volume(&what) == 0;
+	case DOOR_WORKER: return sandbox_close(SANDBOX_WORKER, &what) == 0;
+	case DOOR_VOLUME: return sandbox_close(SANDBOX_VOLUME, &what) == 0;
 	}
 	return false;
 }
@@ -268,7 +268,7 @@ static void test_worker(void)
 	struct hired h = HIRED_NONE;
 	const char *what;
 	char step[60];
-	int landlock, zygote = zygote_start(&landlock, &what);
+	int landlock, zygote = zygote_start(false, &landlock, &what);
 	g_autofree char *path = NULL, *info = NULL, *status = NULL;
 	const char *line;
 
