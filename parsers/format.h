@@ -45,6 +45,9 @@ struct place {
 	 * in all such places of a spool (site.split). A place that is not `required` may do
 	 * without such directories (site.split_places). */
 	bool split;
+	const char *shelved;  /* what the server did with messages here, of which it delivers none: "held (hold/)";
+	                       * NULL: it delivers them, or they are none */
+	bool streams;         /* its messages have named streams, see struct role */
 };
 
 /* A part that a message can have. Roles are listed in the order in which they
@@ -57,6 +60,8 @@ struct role {
 	bool alone;           /* check() and decode() take it without the anchor, too (explain) */
 	bool shared;          /* other messages have it, too: check() gets its facts and no bytes,
 	                       * and it stays when one of them leaves */
+	bool stream;          /* a named stream of the anchor; which one, says its part. Those whose names are
+	                       * configured come first, in that order */
 	bool unpacked;        /* no file: the text that the anchor unpacks to, when compressed() says so */
 };
 
@@ -106,6 +111,9 @@ struct site {
 	uint32_t keep;          /* seconds for which the server keeps what it cannot read, 0 unknown */
 	uint32_t group[PLACES_MAX]; /* gid of the directory, of the places in `groups`; else UINT32_MAX */
 
+	bool streams_seen;      /* the spool shows named streams, so one that is missing is not there */
+	uint8_t streams_known;  /* how many roles stand for streams whose names are configured */
+
 	/* What configure() made of the server's configuration; the format knows what it means. */
 	bool configured;
 	uint8_t storage;
@@ -132,6 +140,9 @@ struct part {
 	uint64_t off;
 	size_t len;
 
+	const char *name;       /* of a named stream, terminated; NULL = it is none */
+	size_t name_len;
+
 	/* Of an unpacked part, where size is that of all text that could be unpacked: */
 	uint8_t frame;          /* enum frame */
 	uint64_t frame_at;      /* so many bytes of the file were read then */
@@ -144,6 +155,7 @@ struct message {
 	const char *id;         /* not terminated */
 	size_t id_len;
 	struct part parts[PARTS_MAX]; /* by role; mode 0 = there is none */
+	bool more_streams;      /* it has more named streams than there are roles for */
 	bool force;             /* judge the contents even if it looks unfinished (explain) */
 	struct site site;
 };
@@ -245,6 +257,7 @@ struct format {
 	uint32_t tested_version;/* the same as a number, patch 0 */
 	const struct place *places; /* those that mail leaves before those it enters */
 	unsigned nplaces;
+	bool any_case;          /* the server minds no case in the names of its directories */
 	const uint8_t *start_order; /* all places in the order in which the server reads them at start;
 	                             * NULL = as above */
 	uint16_t of_parts;      /* bit per place: a file there is a part of the message of its id that

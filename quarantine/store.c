@@ -38,6 +38,9 @@ int store_private_dir(int fd, const char *what, struct q_error *err)
 	if (st.st_uid != geteuid())
 		return q_fail(err, EPERM, "%s belongs to uid %lu, not to us; remove it or choose "
 			      "another place", q_tail(what), (unsigned long)st.st_uid);
+	if (st.st_mode & 022 && (streams_seen(fd) == STREAMS_NAMED || streams_seen(fd) == STREAMS_XATTR))
+		return q_fail(err, EPERM, "%s may be written by others: so it is with all of this volume; mount "
+			      "it with umask=077, or with permissions (ntfs-3g)", q_tail(what));
 	if (st.st_mode & 022)
 		return q_fail(err, EPERM, "%s may be written by others (mode %04o); see who did "
 			      "that, then chmod 0700", q_tail(what), (unsigned)st.st_mode & 07777u);

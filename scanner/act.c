@@ -17,6 +17,7 @@
 #include "news.h"
 #include "output.h"
 #include "partpath.h"
+#include "progress.h"
 #include "serverlock.h"
 
 #include <dirent.h>
@@ -49,6 +50,27 @@ static unsigned companions(const struct spool *spool, const struct outcome *o, s
 			parts[count++] = (struct q_part){ .path = path, .role = f->roles[role].name };
 			break;
 		}
+	return count;
+}
+
+/* Streams that are files of their own leave behind their message. They have no digest of what was checked; it is
+ * taken when they are moved. */
+static unsigned side_files(const struct spool *spool, const struct outcome *o, struct q_part *parts,
+			   char paths[][PATH_MAX], unsigned cap)
+{
+	g_autofree char *dir = g_path_get_dirname(o->path);
+	int fd = spool->reach.way == REACH_BESIDE ?
+		 open_beneath(spool->root, dir, O_RDONLY | O_DIRECTORY) : -1;
+	g_auto(GStrv) names = fd >= 0 ? reach_beside(fd, base_of(o->path)) : NULL;
+	unsigned count = 0;
+
+	for (char **name = names; name != NULL && *name != NULL; name++, count++)
+		if (count < cap) {
+			g_snprintf(paths[count], PATH_MAX, "%s/%s", dir, *name);
+			parts[count] = (struct q_part){ .path = paths[count], .role = "named stream" };
+		}
+	if (fd >= 0)
+		close(fd);
 	return count;
 }
 
@@ -123,6 +145,8 @@ enum q_outcome act_move(const struct spool *spool, struct q_store *store, struct
 		.identity = { o->facts.dev, o->facts.ino, o->facts.size, o->facts.mtime, o->facts.ctime },
 	};
 	m.nparts = 1 + companions(spool, o, parts + 1, paths);
+	m.nparts += side_files(spool, o, parts + m.nparts, paths + (m.nparts - 1),
+			       MOVE_PARTS + 1 - m.nparts);
 	if (spool->format->owns_directory != NULL &&
 	    spool->format->owns_directory(o->place, o->id, strlen(o->id)))
 		m.nparts += neighbours(spool, o, parts + m.nparts, paths + (m.nparts - 1),
@@ -150,12 +174,14 @@ enum q_outcome act_move(const struct spool *spool, struct q_store *store, struct
 	return done;
 }
 
-/* A run with a hard end begins no move after it, nor after it was told to stop. */
-static bool too_late(const struct scan *scan)
+/* A run begins no move after it was told to stop, nor, if it has one, after its hard end. Why not, or NULL. */
+static const char *too_late(const struct scan *scan)
 {
 	gint64 until = scan->options->act_until;
 
-	return until != 0 && (scan_cancelled || g_get_monotonic_time() > until);
+	if (scan_cancelled)
+		return "the run was ended before it could be moved";
+	return until != 0 && g_get_monotonic_time() > until ? "the time was spent before it could be moved" : NULL;
 }
 
 /* How long to wait for another run: where time is short, for a quarter of what is left. */
@@ -329,11 +355,12 @@ void act(struct scan *scan)
 	struct q_error err = { "" };
 	struct q_store *store = NULL;
 	int root = scan->spool->root;
-	bool planned = false;
+	struct progress *progress;
+	guint planned = 0, done = 0;
 
 	for (guint i = 0; i < scan->outcomes->len; i++)
-		planned |= ((struct outcome *)scan->outcomes->pdata[i])->action == ACTION_PLANNED;
-	if (!planned) {
+		planned += ((struct outcome *)scan->outcomes->pdata[i])->action == ACTION_PLANNED;
+	if (planned == 0) {
 		if (!scan->early)
 			act_idle(scan);
 		return;
@@ -346,21 +373,25 @@ void act(struct scan *scan)
 	}
 	if (scan->options->retention != NULL)
 		retention_limit(scan->options->retention, store);
+	progress = progress_of("moving: ", planned);
 	for (guint i = 0; i < scan->outcomes->len; i++) {
 		struct outcome *o = scan->outcomes->pdata[i];
+		const char *late = too_late(scan);
 
 		if (o->action != ACTION_PLANNED)
 			continue;
-		if (too_late(scan)) {
+		if (late != NULL) {
 			o->action = ACTION_REFUSED;
-			o->reason = g_strdup("the time was spent before it could be moved");
+			o->reason = g_strdup(late);
 			continue;
 		}
 		if (left_already(scan, o))
 			continue;
 		move_one(scan, store, o);
 		news_tell(scan, true);
+		progress_show(progress, ++done, 0);
 	}
+	progress_free(progress);
 	if (!scan->early) {
 		drain(scan, store);
 		q_reserve(store, root, scan->spool->format->hidden); /* for the next run, which may find the disk full */

@@ -3,6 +3,8 @@
 
 #include "ask.h"
 
+#include "bounds.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <glib.h>
@@ -20,6 +22,12 @@
 #define FILE_BYTES (1 << 20) /* Sendmail's configuration has 64 KiB */
 
 static const char *late_command; /* see ask_late() */
+static const volatile int never, *cancelled = &never;
+
+void ask_heed(const volatile int *flag)
+{
+	cancelled = flag;
+}
 
 const char *ask_late(void)
 {
@@ -67,7 +75,7 @@ static pid_t spawn(const char *path, const char *const *argv, int out, int numbe
 	return pid;
 }
 
-/* Read until the end; bytes read, -1 = late, or, unless that is wanted (`cut`), more than fit. */
+/* Read until the end; bytes read, -1 = late, cancelled, or, unless that is wanted (`cut`), more than fit. */
 static ssize_t read_until(int fd, char *buf, size_t cap, bool cut, gint64 deadline)
 {
 	size_t done = 0;
@@ -77,8 +85,10 @@ static ssize_t read_until(int fd, char *buf, size_t cap, bool cut, gint64 deadli
 		struct pollfd p = { .fd = fd, .events = POLLIN };
 		ssize_t n;
 
-		if (left <= 0 || poll(&p, 1, (int)left) == 0)
+		if (left <= 0 || *cancelled)
 			return -1;
+		if (poll(&p, 1, (int)MIN(left, LOOK_UP_MS)) <= 0)
+			continue;
 		n = read(fd, buf + done, cap - done);
 		if (n == 0)
 			return (ssize_t)done;
@@ -92,12 +102,12 @@ static ssize_t read_until(int fd, char *buf, size_t cap, bool cut, gint64 deadli
 
 /* Did it end by itself, and well, or at least in time when it `may_fail`? Whatever of it is left at the deadline
  * is killed. */
-static bool ended_well(pid_t pid, bool late, bool may_fail, gint64 deadline)
+static bool ended_well(pid_t pid, bool late, bool may_fail, const volatile int *stop, gint64 deadline)
 {
 	int status = -1;
 
 	while (!late && waitpid(pid, &status, WNOHANG) == 0) {
-		late = g_get_monotonic_time() > deadline;
+		late = *stop || g_get_monotonic_time() > deadline;
 		g_usleep(2000);
 	}
 	if (!late)
@@ -128,7 +138,7 @@ static char *ask(const char *const *argv, int number, bool may_fail, bool cut)
 		close(fds[0]); /* whatever it still has to say, nobody reads it */
 		fds[0] = -1;
 	}
-	good = pid > 0 && ended_well(pid, n < 0, may_fail, deadline);
+	good = pid > 0 && ended_well(pid, n < 0, may_fail, cancelled, deadline);
 	if (g_get_monotonic_time() >= deadline)
 		late_command = argv[0];
 	if (fds[0] >= 0)
@@ -175,7 +185,8 @@ bool ask_done(const char *const *argv, unsigned seconds)
 
 	if (null >= 0)
 		close(null);
-	return pid > 0 && ended_well(pid, false, false, deadline);
+	/* What is begun is done to its end: a service that was stopped is started. */
+	return pid > 0 && ended_well(pid, false, false, &never, deadline);
 }
 
 /* `of_root`: others may not write it. */

@@ -28,6 +28,9 @@ char *ask_begin(const char *const *argv);
 /* Run it and wait for its end, at most so many seconds: did it end well? What it prints is lost. */
 bool ask_done(const char *const *argv, unsigned seconds);
 
+/* From the moment when *cancelled becomes nonzero (a signal handler's) nothing is waited for any more. */
+void ask_heed(const volatile int *cancelled);
+
 /* The command that was late last, or NULL. */
 const char *ask_late(void);
 

@@ -372,7 +372,7 @@ int command_explain(char **argv)
 	x.outcome = &outcome;
 	x.colour = isatty(STDOUT_FILENO) && g_getenv("NO_COLOR") == NULL;
 	config = (struct lane_config){ x.scan.spool->format, x.scan.spool->format_index,
-				       x.scan.spool->site, x.scan.spool->root, zygote };
+				       x.scan.spool->site, x.scan.spool->root, zygote, &x.scan.spool->reach };
 	lanes = lanes_open(&config, 1, on_result, &x, &error);
 	if (lanes == NULL)
 		return command_failed("cannot start a reader: %s", g_strerror(error));

@@ -33,7 +33,7 @@ static const char *forbidden(const struct scan *scan)
 
 	if (s->network)
 		return "the spool is on a network file system, where another host may use it; if none does, say "
-		       "exclusive=yes in spoolck.conf(5)";
+		       "exclusive=yes in spoolck.conf(5), or --offline if its server is stopped";
 	if (scan->cut_short && (!scan->options->staged || scan_cancelled))
 		return "the scan was cut short";
 	if (scan->options->unattended && s->site.version >> 8 > s->format->tested_version >> 8)
@@ -59,22 +59,49 @@ static void think_again(struct outcome *o)
 	o->held = false;
 }
 
-/* Too many messages with one and the same finding look like an error of ours. */
-static void brake_same(struct scan *scan)
+/* How many corrupt messages have which worst finding. */
+static void count_same(const struct scan *scan, guint same[F_COUNT])
 {
-	guint same[F_COUNT] = { 0 };
-
+	memset(same, 0, F_COUNT * sizeof same[0]);
 	for (guint i = 0; i < scan->outcomes->len; i++) {
 		const struct outcome *o = scan->outcomes->pdata[i];
 
 		if (o->verdict == VERDICT_CORRUPT)
 			same[outcome_worst(o)->id]++;
 	}
+}
+
+/* Too many messages with one and the same finding look like an error of ours. */
+static bool is_suspicious(const struct scan *scan, guint same)
+{
+	return same > BRAKE_SAME && (guint64)same * 3 > scan->tally.messages;
+}
+
+const struct outcome *decide_alike(const struct scan *scan)
+{
+	guint same[F_COUNT];
+
+	count_same(scan, same);
+	for (guint i = 0; i < scan->outcomes->len; i++) {
+		const struct outcome *o = scan->outcomes->pdata[i];
+
+		if (o->verdict == VERDICT_CORRUPT && o->id != NULL && o->action != ACTION_MOVED &&
+		    is_suspicious(scan, same[outcome_worst(o)->id]))
+			return o;
+	}
+	return NULL;
+}
+
+static void brake_same(struct scan *scan)
+{
+	guint same[F_COUNT];
+
+	count_same(scan, same);
 	for (guint i = 0; i < scan->outcomes->len; i++) {
 		struct outcome *o = scan->outcomes->pdata[i];
 		guint n = o->action == ACTION_PLANNED ? same[outcome_worst(o)->id] : 0;
 
-		if (n > BRAKE_SAME && (guint64)n * 3 > scan->tally.messages)
+		if (is_suspicious(scan, n))
 			refuse(o, "brake: over a third of the spool has the same finding, which may be "
 				  "our error; --max-move none overrides");
 	}
@@ -126,7 +153,10 @@ void decide(struct scan *scan)
 		if (no != NULL)
 			refuse(o, no);
 		else if (place->lock == MOVE_STOPPED && scan->spool->running != SERVER_STOPPED)
-			refuse(o, "server-running: this place may be touched only while the server is stopped");
+			refuse(o, scan->spool->running == SERVER_RUNNING ?
+				  "server-running: this place may be touched only while the server is stopped" :
+				  "server-running: this place may be touched only while the server is stopped, "
+				  "which is not to be seen from here; --offline says that it is");
 		else
 			o->action = ACTION_PLANNED;
 	}

@@ -10,8 +10,10 @@
 #ifndef LANE_H
 #define LANE_H
 
+#include "ages.h"
 #include "format.h"
 #include "bounds.h"
+#include "reach.h"
 #include "worker.h"
 
 #include <sys/types.h>
@@ -36,6 +38,7 @@ enum lane_status {
 enum unchecked {
 	UNCHECKED_OPEN,     /* error: errno */
 	UNCHECKED_READ,     /* error: errno, at `offset` */
+	UNCHECKED_STREAM,   /* a named stream cannot be seen whole in the way that streams are reached */
 	UNCHECKED_TOO_BIG,  /* a part that has to be read whole is larger than WHOLE_MAX */
 	UNCHECKED_BUDGET,   /* its pointers would have us read it over and over */
 	UNCHECKED_DIED,     /* the worker died on it */
@@ -44,13 +47,6 @@ enum unchecked {
 	UNCHECKED_WORKER,   /* no worker could be started */
 	UNCHECKED_READER,   /* the reader died or hangs in the file system */
 	UNCHECKED_TIME,     /* damaged at the first look, and no time was left for the second */
-};
-
-/* A file as it was when it was read; compared before it may move. */
-struct file_facts {
-	uint64_t dev, ino, size;
-	struct timespec mtime, ctime;
-	uint32_t mode, uid, gid, nlink;
 };
 
 struct lane_job {
@@ -75,6 +71,7 @@ struct lane_result {
 	uint8_t place;      /* where the message was found, maybe not where it was listed */
 	int32_t error;
 	uint32_t clean;     /* LANE_JOB_DONE: messages without a finding, facts.size bytes in all */
+	uint16_t ages[AGES];/* ... and how many of them have which age */
 	uint64_t offset;
 	struct file_facts facts;
 	uint32_t path_len;  /* bytes that follow: path below the spool's root, terminated */
@@ -88,6 +85,7 @@ struct lane_config {
 	struct site site;
 	int root;               /* descriptor of the spool's root */
 	int zygote;
+	const struct reach *reach; /* lives as long as the lane */
 };
 
 /* Start a lane. Returns the coordinator's end of its socket, or a negative errno. */

@@ -49,7 +49,7 @@ int one_ask(const struct spool *spool, int zygote, unsigned place, const char *p
 	    enum lane_verb verb, lanes_result *result, void *arg)
 {
 	struct lane_config config = { spool->format, spool->format_index, spool->site, spool->root,
-				      zygote };
+				      zygote, &spool->reach };
 	struct lane_job job = { .place = (uint8_t)place, .verb = (uint8_t)verb, .force = true,
 				.fresh = true };
 	g_autofree char *dir = g_path_get_dirname(path);

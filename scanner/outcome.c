@@ -66,6 +66,17 @@ const struct role *outcome_role(const struct spool *spool, const struct finding 
 	return &spool->format->roles[f->part < spool->format->nroles ? f->part : 0];
 }
 
+const char *outcome_stream(const struct spool *spool, const struct finding *f)
+{
+	unsigned at = 0, known = spool->streams != NULL ? g_strv_length(spool->streams) : 0;
+
+	if (!outcome_role(spool, f)->stream)
+		return NULL;
+	for (unsigned role = 0; role < f->part; role++)
+		at += spool->format->roles[role].stream;
+	return at < known ? spool->streams[at] : "another";
+}
+
 char *outcome_part(const struct spool *spool, const struct outcome *o, unsigned part)
 {
 	const struct format *f = spool->format;

@@ -3,7 +3,7 @@
  *
  * Strings are bytes made UTF-8 by escape_json() (invertible); the fields are
  * those of spoolck-json(5). Written with jansson, one object per line, flushed at the
- * end of each spool.
+ * end of each spool and after what cannot wait.
  */
 #include "config.h"
 
@@ -64,7 +64,8 @@ json_t *json_finding(const struct scan *scan, const struct outcome *o, const str
 	json_object_set_new(j, "severity", json_string(severity_name(f->severity)));
 	json_object_set_new(j, "impact", json_string(impact_name(f->impact)));
 	json_object_set_new(j, "part", json_cstring(part));
-	json_object_set_new(j, "stream", role->unpacked ? json_string(role->name) : json_null());
+	json_object_set_new(j, "stream", role->unpacked ? json_string(role->name) :
+					 json_cstring(outcome_stream(scan->spool, f)));
 	json_object_set_new(j, "offset", json_u64(f->offset));
 	json_object_set_new(j, "length", json_u64(f->length));
 	json_object_set_new(j, "field", json_text(&f->field));
@@ -125,6 +126,8 @@ static void start(struct spool *const *spools, unsigned count)
 
 		if (spools[i]->exclude != NULL && *spools[i]->exclude != NULL)
 			json_object_set_new(spool, "excluded", json_strings(spools[i]->exclude));
+		if (reach_words(spools[i]->reach.way) != NULL)
+			json_object_set_new(spool, "streams", json_string(reach_words(spools[i]->reach.way)));
 		json_array_append_new(array, spool);
 	}
 	line(json_pack("{s:s,s:i,s:s,s:o}", "event", "start", "schema", 1, "version",
@@ -155,12 +158,26 @@ static void message(const struct scan *scan, const struct outcome *o)
 	line(j);
 }
 
-static void outcome(const struct scan *scan, const struct outcome *o)
+static void findings(const struct scan *scan, const struct outcome *o)
 {
 	for (unsigned i = 0; o->report != NULL && i < o->report->count; i++)
 		line(json_finding(scan, o, &o->report->findings[i]));
+}
+
+static void outcome(const struct scan *scan, const struct outcome *o)
+{
+	if (!o->told)
+		findings(scan, o);
 	if (o->id != NULL)
 		message(scan, o);
+}
+
+/* What was found is told now; the message itself follows when it is known what became of it. */
+static void urgent(const struct scan *scan, struct outcome *o)
+{
+	findings(scan, o);
+	fflush(stdout);
+	o->told = true;
 }
 
 static void passing(void *arg, const struct scan *scan, const struct outcome *o)
@@ -192,6 +209,17 @@ static void incident(const struct incident *i)
 		       i->id == NULL ? json_null() : json_boolean(!i->gone)));
 }
 
+/* Messages by age: each class reaches up to the bound of the next one. */
+static json_t *ages(const guint64 *counts)
+{
+	json_t *array = json_array();
+
+	for (unsigned i = 0; i < AGES; i++)
+		json_array_append_new(array, json_pack("{s:o,s:o}", "below", ages_below[i] == INT64_MAX ? json_null()
+						       : json_integer(ages_below[i]), "messages", json_u64(counts[i])));
+	return array;
+}
+
 static void summary(const struct totals *t)
 {
 	json_t *j = json_object();
@@ -203,6 +231,7 @@ static void summary(const struct totals *t)
 	json_object_set_new(j, "moved", json_u64(t->tally.moved));
 	json_object_set_new(j, "purged", json_u64(t->purged));
 	json_object_set_new(j, "quarantined", json_u64(t->quarantined));
+	json_object_set_new(j, "ages", ages(t->tally.ages));
 	json_object_set_new(j, "bytes", json_u64(t->tally.bytes));
 	json_object_set_new(j, "seconds", json_real(t->seconds));
 	json_object_set_new(j, "exit", json_integer(t->exit));
@@ -210,4 +239,4 @@ static void summary(const struct totals *t)
 	fflush(stdout);
 }
 
-const struct output output_json = { start, error, passing, scan_done, incident, summary };
+const struct output output_json = { start, error, passing, scan_done, incident, summary, urgent };

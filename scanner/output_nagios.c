@@ -123,4 +123,4 @@ static void summary(const struct totals *t)
 	fflush(stdout);
 }
 
-const struct output output_nagios = {start, error, passing, scan_done, incident, summary};
+const struct output output_nagios = { start, error, passing, scan_done, incident, summary, NULL };

@@ -334,4 +334,4 @@ static void summary(const struct totals *totals)
 	fflush(stdout);
 }
 
-const struct output output_state = { start, error, passing, scan_done, incident, summary };
+const struct output output_state = { start, error, passing, scan_done, incident, summary, NULL };

@@ -23,8 +23,23 @@ static size_t dir_length(const char *path)
 size_t format_path(const struct format *f, const struct site *s, unsigned place, unsigned role,
 		   const char *id, size_t id_len, unsigned depth, char *buf, size_t cap)
 {
-	return f->path_at != NULL ? f->path_at(s, place, role, id, id_len, buf, cap) :
-				    f->path_of(place, role, id, id_len, depth, buf, cap);
+	size_t len = f->path_at != NULL ? f->path_at(s, place, role, id, id_len, buf, cap) :
+					  f->path_of(place, role, id, id_len, depth, buf, cap);
+
+	if (f->any_case && len > 0) /* as it is spelled here; the same letters */
+		memcpy(buf, f->places[place].name, strlen(f->places[place].name));
+	return len;
+}
+
+/* A part has its extension in the case of that of its message: .bdr beside .bad. */
+static void respell_extension(const char *anchor, char *path)
+{
+	const char *from = strrchr(anchor, '.');
+	char *to = strrchr(path, '.');
+
+	for (; from != NULL && to != NULL && *from != '\0' && *to != '\0'; from++, to++)
+		if (*from >= 'a' && *from <= 'z' && *to >= 'A' && *to <= 'Z')
+			*to = (char)(*to - 'A' + 'a');
 }
 
 bool part_path(const struct format *f, const struct site *s, unsigned place, unsigned role,
@@ -44,5 +59,7 @@ bool part_path(const struct format *f, const struct site *s, unsigned place, uns
 		return false;
 	memmove(buf + real, buf + dir, len - dir + 1);
 	memcpy(buf, anchor, real);
+	if (f->any_case)
+		respell_extension(anchor, buf);
 	return true;
 }

@@ -16,6 +16,7 @@
 #include "beneath.h"
 #include "escape.h"
 #include "mask.h"
+#include "names.h"
 #include "output.h"
 
 #include <errno.h>
@@ -45,6 +46,7 @@ struct part_bytes {
 };
 
 struct work {
+	const struct format *format;
 	struct part_bytes parts[PARTS_MAX]; /* by role */
 	GArray *addresses;
 	uint64_t budget;
@@ -124,8 +126,8 @@ static void on_row(void *arg, const struct row *row)
 {
 	struct work *w = arg;
 
-	if (w->bad || !row->told)
-		return;
+	if (w->bad || !row->told || (row->part < w->format->nroles && w->format->roles[row->part].stream))
+		return; /* named streams are masked whole */
 	if (row->part >= PARTS_MAX || w->parts[row->part].fd < 0) {
 		w->bad = true;
 		return;
@@ -211,9 +213,27 @@ static bool mask_log(int root, const char *path, struct q_error *err)
 static int role_of(const struct format *f, const char *name)
 {
 	for (unsigned r = 0; r < f->nroles && r < PARTS_MAX; r++)
-		if (f->roles[r].checked && g_strcmp0(f->roles[r].name, name) == 0)
+		if (f->roles[r].checked && !f->roles[r].stream && g_strcmp0(f->roles[r].name, name) == 0)
 			return (int)r;
 	return -1;
+}
+
+/* Named streams, which lie beside their file in a copy: all of each is text. */
+static bool mask_streams(int root, const char *path, struct q_error *err)
+{
+	g_autofree char *dir = g_path_get_dirname(path);
+	int fd = open_beneath(root, dir, O_RDONLY | O_DIRECTORY);
+	g_auto(GStrv) names = fd >= 0 ? reach_beside(fd, base_of(path)) : NULL;
+	bool good = fd >= 0;
+
+	for (char **name = names; good && name != NULL && *name != NULL; name++) {
+		g_autofree char *whole = path_in(dir, *name);
+
+		good = mask_log(root, whole, err);
+	}
+	if (fd >= 0)
+		close(fd);
+	return good;
 }
 
 static bool open_all(struct work *w, const struct spool *spool, const json_t *manifest, struct q_error *err)
@@ -234,6 +254,8 @@ static bool open_all(struct work *w, const struct spool *spool, const json_t *ma
 		if (role >= 0 && w->parts[role].fd < 0 ? !part_open(&w->parts[role], spool->root, bytes, err) :
 							 !mask_log(spool->root, bytes, err))
 			return false;
+		if (!mask_streams(spool->root, bytes, err))
+			return false;
 		if (role >= 0)
 			w->budget += MARK_FACTOR * (w->parts[role].size + 4096);
 	}
@@ -242,6 +264,7 @@ static bool open_all(struct work *w, const struct spool *spool, const json_t *ma
 
 static bool mask_layout(struct work *w, struct salvage *s, const json_t *manifest, struct q_error *err)
 {
+	w->format = salvage_spool(s)->format;
 	if (!open_all(w, salvage_spool(s), manifest, err))
 		return false;
 	if (!salvage_rows(s, on_row, w) || w->bad) {

@@ -86,6 +86,12 @@ static gboolean is_log(const char *text)
 	       strcmp(text, "journal") == 0;
 }
 
+/* A stream's name, as NTFS has it. */
+static gboolean is_stream(const char *text)
+{
+	return *text != '\0' && strlen(text) < REACH_NAME && strpbrk(text, "/:") == NULL;
+}
+
 /* --- The table -------------------------------------------------------------------- */
 
 static const char *const yes_no[] = { "no", "yes", "false", "true", NULL };
@@ -127,6 +133,13 @@ static const struct setting rows[] = {
 	  .words = automatic, .min = 1, .max = LANES_MAX,
 	  .expects = "a number from 1 to " G_STRINGIFY(LANES_MAX) ", or auto", .arg = "N",
 	  .help = "Readers and workers (one per core)" },
+
+	{ "scan", "streams", KIND_LIST, OPTION_OF_ALL, AT(streams), .fallback = "PROPERTIES;PROPERTIES-LIVE",
+	  .valid = is_stream, .expects = "names of streams, with ';' between them, such as PROPERTIES",
+	  .arg = "NAME[;NAME...]", .help = "Named streams that hold properties (IIS)" },
+	{ "scan", "offline", KIND_BOOL, OPTION_OF_ALL, AT(offline), .fallback = "no", .words = yes_no,
+	  .expects = "yes or no",
+	  .help = "The server is stopped, although that is not to be seen from here" },
 
 	{ "quarantine", "store", KIND_TEXT, OPTION_OF_ALL, AT(store),
 	  .fallback = "/var/spool/spoolck", .valid = is_absolute,

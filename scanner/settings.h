@@ -36,6 +36,8 @@ struct settings {
 	gint64 jobs;            /* 0 = as many as there are cores */
 	char **exclude;         /* paths below a spool's root, of every spool */
 	char **mail_log;        /* auto, none, journal, paths of logs */
+	char **streams;         /* names of streams that hold properties */
+	gint64 offline;         /* servers that nobody sees from here are stopped */
 	gboolean exclude_given; /* on the command line: those of the file do not count */
 	/* [quarantine] */
 	char *store;

@@ -5,7 +5,6 @@
 
 #include "beneath.h"
 #include "bounds.h"
-#include "partpath.h"
 #include "names.h"
 #include "partpath.h"
 
@@ -14,26 +13,9 @@
 #include <string.h>
 #include <sys/param.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 /* --- One file ---------------------------------------------------------------- */
-
-static int facts_get(int fd, struct file_facts *f)
-{
-	struct stat st;
-
-#ifdef __x86_64__ /* glibc takes the way by path there, which costs half as much again */
-	if (syscall(SYS_fstat, fd, &st) < 0)
-#else
-	if (fstat(fd, &st) < 0)
-#endif
-		return -errno;
-	*f = (struct file_facts){ .dev = st.st_dev, .ino = st.st_ino, .size = (uint64_t)st.st_size,
-				  .mtime = st.st_mtim, .ctime = st.st_ctim, .mode = st.st_mode,
-				  .uid = st.st_uid, .gid = st.st_gid, .nlink = (uint32_t)st.st_nlink };
-	return 0;
-}
 
 /* Did anything change that a writer changes? */
 static bool facts_same(const struct file_facts *a, const struct file_facts *b)
@@ -41,46 +23,6 @@ static bool facts_same(const struct file_facts *a, const struct file_facts *b)
 	return a->ino == b->ino && a->dev == b->dev && a->size == b->size && a->mode == b->mode &&
 	       a->mtime.tv_sec == b->mtime.tv_sec && a->mtime.tv_nsec == b->mtime.tv_nsec &&
 	       a->ctime.tv_sec == b->ctime.tv_sec && a->ctime.tv_nsec == b->ctime.tv_nsec;
-}
-
-/* Open without following, waiting or disturbing. Only the owner and root may ask for
- * O_NOATIME, and a network file system may not know it. */
-static int open_file(int dir, const char *name)
-{
-	static bool noatime_refused;
-	const int flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY;
-	int fd = -1;
-
-	if (!noatime_refused) {
-		fd = openat(dir, name, flags | O_NOATIME);
-		if (fd >= 0 || (errno != EPERM && errno != EINVAL))
-			return fd >= 0 ? fd : -errno;
-	}
-	fd = openat(dir, name, flags);
-	if (fd < 0)
-		return -errno;
-	noatime_refused = true;
-	return fd;
-}
-
-/* Copy bytes [off, off + len) to `to`; the count, less at the end of the file. */
-static ssize_t read_range(int fd, uint8_t *to, size_t len, uint64_t off)
-{
-	size_t done = 0;
-
-	while (done < len) {
-		ssize_t n = off == 0 && done == 0 ? read(fd, to, len)
-						  : pread(fd, to + done, len - done,
-							  (off_t)(off + done));
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		if (n == 0)
-			break;
-		done += (size_t)n;
-	}
-	return (ssize_t)done;
 }
 
 static void part_fill(struct lane_part *p, const struct file_facts *f)
@@ -117,8 +59,8 @@ static struct lane_message *message_of(const struct slot *s, const struct laneme
 }
 
 /* Read the first window of an open part. A part that does not fit one stays open. */
-static enum load load_part(struct slot *s, const struct slot_source *src, unsigned role, int fd,
-			   struct load_end *end)
+static enum load load_part(struct slot *s, const struct slot_source *src, unsigned role,
+			   const struct reach_part *part, struct load_end *end)
 {
 	struct lane_part *p = &message_of(s, src->mem)->parts[role];
 	const struct file_facts *f = &s->facts[role];
@@ -134,7 +76,7 @@ static enum load load_part(struct slot *s, const struct slot_source *src, unsign
 	p->data = lanemem_take(src->mem, len);
 	if (p->data == 0)
 		return LOAD_FULL;
-	got = read_range(fd, lanemem_at(src->mem, p->data), len, 0);
+	got = reach_read(part, lanemem_at(src->mem, p->data), len, 0);
 	if (got < 0)
 		return unchecked(end, UNCHECKED_READ, (int)-got, 0);
 	p->len = (uint32_t)got;
@@ -142,22 +84,22 @@ static enum load load_part(struct slot *s, const struct slot_source *src, unsign
 	/* A first look leaves out the second fstat: what changes under it is seen as damaged at worst,
 	 * and then looked at again. */
 	if ((size_t)got < len ||
-	    (src->fresh && (facts_get(fd, &again) < 0 || !facts_same(f, &again))))
+	    (src->fresh && (reach_facts(part, &again) < 0 || !facts_same(f, &again))))
 		return ended(end, LANE_CHANGED);
 	if (f->size > len) {
-		s->fd[role] = fd; /* the caller leaves it open */
+		s->part[role] = *part; /* the caller leaves it open */
 		s->stream = true;
 	}
 	return LOAD_OK;
 }
 
 /* The anchor is open: is it something to be read, and now? */
-static enum load load_anchor(struct slot *s, const struct slot_source *src, int fd,
-			     struct load_end *end)
+static enum load load_anchor(struct slot *s, const struct slot_source *src,
+			     const struct reach_part *file, struct load_end *end)
 {
 	struct file_facts *f = &s->facts[0];
 	struct part part;
-	int ret = facts_get(fd, f);
+	int ret = reach_facts(file, f);
 
 	if (ret < 0)
 		return unchecked(end, UNCHECKED_OPEN, -ret, 0);
@@ -167,22 +109,22 @@ static enum load load_anchor(struct slot *s, const struct slot_source *src, int 
 			      .mode = f->mode, .uid = f->uid, .gid = f->gid, .nlink = f->nlink };
 	if (!src->force && src->config->format->in_flight(s->place, &part, &src->config->site))
 		return ended(end, LANE_BUSY);
-	return load_part(s, src, 0, fd, end);
+	return load_part(s, src, 0, file, end);
 }
 
 /* Another part, which is looked at on its own. */
-static enum load load_lone(struct slot *s, const struct slot_source *src, int fd,
-			   struct load_end *end)
+static enum load load_lone(struct slot *s, const struct slot_source *src,
+			   const struct reach_part *file, struct load_end *end)
 {
 	struct file_facts *f = &s->facts[src->role];
-	int ret = facts_get(fd, f);
+	int ret = reach_facts(file, f);
 
 	if (ret < 0)
 		return unchecked(end, UNCHECKED_OPEN, -ret, 0);
 	if (!S_ISREG(f->mode))
 		return ended(end, LANE_FOREIGN);
 	s->facts[0] = *f;
-	return load_part(s, src, src->role, fd, end);
+	return load_part(s, src, src->role, file, end);
 }
 
 /* --- One message --------------------------------------------------------------- */
@@ -253,13 +195,34 @@ static bool begin(struct slot *s, const struct slot_source *src, const struct na
 static void load_facts(struct slot *s, const struct slot_source *src, unsigned role,
 		       const char *path)
 {
-	int fd = open_beneath(src->config->root, path, O_PATH);
+	struct reach_part part = { .fd = open_beneath(src->config->root, path, O_PATH) };
 
-	if (fd < 0)
+	if (part.fd < 0)
 		return;
-	if (facts_get(fd, &s->facts[role]) == 0)
+	if (reach_facts(&part, &s->facts[role]) == 0)
 		part_fill(&message_of(s, src->mem)->parts[role], &s->facts[role]);
-	close(fd);
+	reach_close(&part);
+}
+
+/* A part besides the anchor that has a file of its own. */
+static enum load load_file(struct slot *s, const struct slot_source *src, unsigned role, const char *path,
+			   struct load_end *end)
+{
+	struct reach_part part = { .fd = open_beneath(src->config->root, path,
+						      O_RDONLY | O_NONBLOCK | O_NOCTTY) };
+	enum load done;
+
+	if (part.fd == -ENOENT)
+		return LOAD_OK;
+	if (part.fd < 0)
+		return refused(end, part.fd);
+	if (reach_facts(&part, &s->facts[role]) < 0 || !S_ISREG(s->facts[role].mode))
+		done = ended(end, LANE_FOREIGN);
+	else
+		done = load_part(s, src, role, &part, end);
+	if (s->part[role].fd < 0)
+		reach_close(&part);
+	return done;
 }
 
 /* The parts besides the anchor that check() looks at. */
@@ -267,77 +230,141 @@ static enum load load_others(struct slot *s, const struct slot_source *src, cons
 			     struct load_end *end)
 {
 	const struct format *format = src->config->format;
+	const struct site *site = &src->config->site;
 	enum load done = LOAD_OK;
 
 	for (unsigned role = 1; role < format->nroles && done == LOAD_OK; role++) {
 		char path[PATH_MAX];
-		int fd;
 
 		/* What others have, too, lies where the format says. */
 		if (format->roles[role].shared) {
-			if (format_path(format, &src->config->site, s->place, role, name->id,
-					name->id_len, src->depth, path, sizeof path) != 0)
+			if (format_path(format, site, s->place, role, name->id, name->id_len,
+					src->depth, path, sizeof path) != 0)
 				load_facts(s, src, role, path);
 			continue;
 		}
-		if (!format->roles[role].checked ||
-		    !part_path(format, &src->config->site, s->place, role, name->id, name->id_len, src->depth, s->path,
-			       path, sizeof path))
-			continue;
-		fd = open_beneath(src->config->root, path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
-		if (fd == -ENOENT)
-			continue;
-		if (fd < 0)
-			return refused(end, fd);
-		if (facts_get(fd, &s->facts[role]) < 0 || !S_ISREG(s->facts[role].mode))
-			done = ended(end, LANE_FOREIGN);
-		else
-			done = load_part(s, src, role, fd, end);
-		if (s->fd[role] != fd)
-			close(fd);
+		if (format->roles[role].checked &&
+		    part_path(format, site, s->place, role, name->id, name->id_len, src->depth,
+			      s->path, path, sizeof path))
+			done = load_file(s, src, role, path, end);
 	}
 	return done;
+}
+
+/* One named stream of the file that is open as `file`. */
+static enum load load_stream(struct slot *s, const struct slot_source *src, unsigned role,
+			     const struct reach_part *file, const char *stream, struct load_end *end)
+{
+	struct reach_part part;
+	struct lane_part *p;
+	enum load done;
+	int ret = reach_stream(src->config->reach, src->dir, base_of(s->path), file, stream, &part);
+
+	if (ret == 0)
+		ret = reach_facts(&part, &s->facts[role]);
+	if (ret == -ENOENT)
+		return ended(end, LANE_CHANGED); /* it was listed */
+	if (ret < 0)
+		return unchecked(end, ret == -E2BIG ? UNCHECKED_STREAM : UNCHECKED_OPEN, -ret, 0);
+	done = S_ISREG(s->facts[role].mode) ? load_part(s, src, role, &part, end) :
+					      ended(end, LANE_FOREIGN);
+	if (s->part[role].fd < 0)
+		reach_close(&part);
+	p = &message_of(s, src->mem)->parts[role];
+	p->name_len = (uint32_t)strlen(stream);
+	p->name = lanemem_copy(src->mem, stream, p->name_len);
+	return done == LOAD_OK && p->name == 0 ? LOAD_FULL : done;
+}
+
+/* The named streams of the anchor, which is open as `file`, for the roles that are such. */
+static enum load load_streams(struct slot *s, const struct slot_source *src,
+			      const struct reach_part *file, struct load_end *end)
+{
+	const struct format *format = src->config->format;
+	struct reach_streams streams;
+	enum load done = LOAD_OK;
+	unsigned next = 0;
+	int ret;
+
+	if (src->config->reach == NULL || !reach_sees(src->config->reach) || src->dir < 0)
+		return LOAD_OK;
+	ret = reach_list(src->config->reach, src->dir, base_of(s->path), file, &streams);
+	if (ret < 0)
+		return unchecked(end, UNCHECKED_OPEN, -ret, 0);
+	for (unsigned role = 1; role < format->nroles && done == LOAD_OK; role++) {
+		if (!format->roles[role].stream)
+			continue;
+		if (streams.name[next][0] != '\0')
+			done = load_stream(s, src, role, file, streams.name[next], end);
+		next++;
+	}
+	for (; next < REACH_STREAMS; next++)
+		streams.more |= streams.name[next][0] != '\0';
+	message_of(s, src->mem)->more_streams = streams.more;
+	return done;
+}
+
+/* Has the format parts that are named streams? */
+static bool has_streams(const struct format *format)
+{
+	for (unsigned role = 1; role < format->nroles; role++)
+		if (format->roles[role].stream)
+			return true;
+	return false;
 }
 
 void slot_close(struct slot *s)
 {
 	for (unsigned i = 0; i < PARTS_MAX; i++)
-		if (s->fd[i] >= 0)
-			close(s->fd[i]);
+		reach_close(&s->part[i]);
+}
+
+/* The file of the name, where it was listed or where it went. 0 or a negative errno. */
+static int open_anchor(struct slot *s, const struct slot_source *src, const char *name,
+		       const struct name *id, struct reach_part *file)
+{
+	int ret = src->dir >= 0 ? reach_file(src->dir, name, file) : src->dir;
+
+	if (ret == -ENOENT) {
+		*file = (struct reach_part){ .fd = find_again(s, src, id->id, id->id_len) };
+		ret = file->fd < 0 ? file->fd : 0;
+	}
+	return ret;
 }
 
 enum load slot_load(struct slot *s, const struct slot_source *src, const char *name,
 		    struct load_end *end)
 {
 	char path[PATH_MAX]; /* s->path may become another one, and the id lies in this */
+	struct reach_part file;
 	struct name id;
 	enum load done;
-	int fd;
+	int ret;
 
 	s->place = src->place;
 	s->stream = s->answered = false;
 	s->spent = 0;
 	s->path[0] = '\0';
 	for (unsigned i = 0; i < PARTS_MAX; i++)
-		s->fd[i] = -1;
+		s->part[i].fd = -1;
 	memset(&s->facts[0], 0, sizeof s->facts[0]);
 	if (!set_path(s, src->dir_path, name))
 		return unchecked(end, UNCHECKED_OPEN, ENAMETOOLONG, 0);
 	strcpy(path, s->path);
 	id = name_of(src->config->format, src->place, path);
-	fd = src->dir >= 0 ? open_file(src->dir, name) : src->dir;
-	if (fd == -ENOENT)
-		fd = find_again(s, src, id.id, id.id_len);
-	if (fd == -ENOENT)
+	ret = open_anchor(s, src, name, &id, &file);
+	if (ret == -ENOENT)
 		return ended(end, LANE_GONE);
-	if (fd < 0)
-		return refused(end, fd);
+	if (ret < 0)
+		return refused(end, ret);
 	if (!begin(s, src, &id))
 		done = LOAD_FULL;
 	else
-		done = src->role == 0 ? load_anchor(s, src, fd, end) : load_lone(s, src, fd, end);
-	if (s->fd[src->role] != fd)
-		close(fd);
+		done = src->role == 0 ? load_anchor(s, src, &file, end) : load_lone(s, src, &file, end);
+	if (done == LOAD_OK && src->role == 0 && has_streams(src->config->format))
+		done = load_streams(s, src, &file, end);
+	if (s->part[src->role].fd < 0)
+		reach_close(&file);
 	if (done == LOAD_OK && src->role == 0)
 		done = load_others(s, src, &id, end);
 	if (done != LOAD_OK)
@@ -352,11 +379,11 @@ enum load slot_window(struct slot *s, const struct lanemem *mem, const struct wa
 	uint64_t budget = s->facts[want->part].size * STREAM_FACTOR + STREAM_EXTRA;
 	ssize_t got;
 
-	if (s->fd[want->part] < 0 || want->off > p->size)
+	if (s->part[want->part].fd < 0 || want->off > p->size)
 		return LOAD_FULL;
 	if (s->spent > budget)
 		return unchecked(end, UNCHECKED_BUDGET, 0, want->off);
-	got = read_range(s->fd[want->part], lanemem_at(mem, p->data), want->len, want->off);
+	got = reach_read(&s->part[want->part], lanemem_at(mem, p->data), want->len, want->off);
 	if (got < 0)
 		return unchecked(end, UNCHECKED_READ, (int)-got, want->off);
 	p->off = want->off;
@@ -370,7 +397,8 @@ bool slot_unchanged(const struct slot *s)
 	for (unsigned i = 0; i < PARTS_MAX; i++) {
 		struct file_facts f;
 
-		if (s->fd[i] >= 0 && (facts_get(s->fd[i], &f) < 0 || !facts_same(&s->facts[i], &f)))
+		if (s->part[i].fd >= 0 &&
+		    (reach_facts(&s->part[i], &f) < 0 || !facts_same(&s->facts[i], &f)))
 			return false;
 	}
 	return true;

@@ -10,6 +10,7 @@
 
 #include "lane.h"
 #include "lanemem.h"
+#include "reach.h"
 
 #include <limits.h>
 
@@ -29,7 +30,7 @@ struct slot {
 	unsigned place;              /* where it was found */
 	uint32_t offset;             /* of its struct lane_message in lane memory */
 	char path[PATH_MAX];         /* of the anchor, below the root */
-	int fd[PARTS_MAX];           /* open only while a part is a stream, else -1 */
+	struct reach_part part[PARTS_MAX]; /* open only while a part is larger than its window */
 	struct file_facts facts[PARTS_MAX];
 	bool stream;                 /* some part does not fit one window */
 	bool answered;

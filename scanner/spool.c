@@ -29,6 +29,8 @@
 #include <time.h>
 #include <unistd.h>
 
+static char *default_streams[] = { (char[]){ "PROPERTIES" }, (char[]){ "PROPERTIES-LIVE" }, NULL };
+
 #define NAMES_MAX 4096 /* enough to recognise a spool; a directory with more is none */
 
 int format_by_name(const char *name, size_t len)
@@ -158,7 +160,8 @@ static enum running chrooted(const struct spool *spool)
 	return running;
 }
 
-enum running spool_running(const struct spool *spool)
+/* From what is to be seen alone. */
+static enum running seen_running(const struct spool *spool)
 {
 	struct stat st;
 	int held, fd;
@@ -178,6 +181,20 @@ enum running spool_running(const struct spool *spool)
 		return held ? SERVER_RUNNING : SERVER_STOPPED;
 	/* No /proc/locks: a living pid is evidence, a dead one proves nothing. */
 	return pid != 0 && (kill(pid, 0) == 0 || errno == EPERM) ? SERVER_RUNNING : SERVER_UNKNOWN;
+}
+
+enum running spool_running(const struct spool *spool)
+{
+	enum running running = seen_running(spool);
+
+	return spool->offline && running == SERVER_UNKNOWN ? SERVER_STOPPED : running;
+}
+
+void spool_set_offline(struct spool *spool)
+{
+	spool->offline = true;
+	spool->network = false;
+	spool->running = spool_running(spool);
 }
 
 static bool on_network(int root)
@@ -331,6 +348,53 @@ static void site_learn(struct spool *spool)
 	spool->running = spool_running(spool);
 }
 
+/* --- Named streams -------------------------------------------------------------- */
+
+void spool_set_streams(struct spool *spool, char **names)
+{
+	unsigned roles = 0;
+
+	for (unsigned i = 0; i < spool->format->nroles; i++)
+		roles += spool->format->roles[i].stream;
+	if (roles == 0)
+		return;
+	g_strfreev(spool->streams);
+	spool->streams = g_strdupv(names);
+	reach_probe(spool->root, spool->format, spool->streams, &spool->reach);
+	spool->site.streams_seen = reach_sees(&spool->reach);
+	spool->site.streams_known = (uint8_t)MIN(g_strv_length(names), roles);
+}
+
+/* --- Names in another case --------------------------------------------------------- */
+
+/* A format whose places are spelled as they are in this directory (the server minds no case, we do):
+ * to be freed with its places. */
+static struct format *format_spelled(const struct format *format, int root)
+{
+	struct format *own = g_memdup2(format, sizeof *format);
+	struct place *places = g_memdup2(format->places, format->nplaces * sizeof *places);
+	GPtrArray *names = names_of(root);
+
+	for (unsigned p = 0; p < own->nplaces; p++) {
+		places[p].name = g_strdup(places[p].name);
+		for (guint i = 0; i < names->len; i++)
+			if (g_ascii_strcasecmp(places[p].name, names->pdata[i]) == 0)
+				strcpy((char *)(size_t)places[p].name, names->pdata[i]);
+	}
+	g_ptr_array_free(names, TRUE);
+	own->places = places;
+	return own;
+}
+
+static void format_free(struct format *own)
+{
+	for (unsigned p = 0; own != NULL && p < own->nplaces; p++)
+		g_free((char *)(size_t)own->places[p].name);
+	if (own != NULL)
+		g_free((struct place *)(size_t)own->places);
+	g_free(own);
+}
+
 /* --- Opening ---------------------------------------------------------------- */
 
 int spool_type(const char *arg, const char **path_r)
@@ -386,8 +450,11 @@ struct spool *spool_open(const char *arg, char **error_r)
 		return NULL;
 	}
 	spool->format = formats[index];
+	if (spool->format->any_case)
+		spool->format = spool->spelled = format_spelled(spool->format, spool->root);
 	spool->format_index = (unsigned)index;
 	site_learn(spool);
+	spool_set_streams(spool, default_streams);
 	return spool;
 }
 
@@ -398,6 +465,8 @@ void spool_close(struct spool *spool)
 	if (spool->root >= 0)
 		close(spool->root);
 	g_strfreev(spool->exclude);
+	g_strfreev(spool->streams);
+	format_free(spool->spelled);
 	g_free(spool->version);
 	g_free(spool->path);
 	g_free(spool);
@@ -405,6 +474,9 @@ void spool_close(struct spool *spool)
 
 bool spool_excludes(const struct spool *spool, const char *path)
 {
+	/* where the root is a place; nobody would write it so */
+	if (strncmp(path, "./", 2) == 0)
+		path += 2;
 	for (char **p = spool->exclude; p != NULL && *p != NULL; p++)
 		if (fnmatch(*p, path, FNM_PATHNAME | FNM_LEADING_DIR) == 0)
 			return true;

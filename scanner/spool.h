@@ -5,6 +5,7 @@
 #define SPOOL_H
 
 #include "format.h"
+#include "reach.h"
 
 #include <glib.h>
 
@@ -15,12 +16,16 @@ struct spool {
 	int root;                     /* descriptor of the directory */
 	const struct format *format;
 	unsigned format_index;        /* in formats[] */
+	struct format *spelled;       /* the format, with its places as they are spelled here; or NULL */
 	struct site site;
 	char *version;                /* of the server, for people; NULL unknown */
 	enum running running;
 	bool of_host;                 /* in the usual place of this host's server: its commands speak for it */
+	bool offline;                 /* its server is stopped, the operator says */
 	bool network;                 /* on a network or cluster file system: look only */
 	unsigned disk_used, inodes_used; /* percent, 101 = unknown */
+	struct reach reach;           /* how named streams of its files are read */
+	char **streams;               /* their names, see reach.names */
 	char **exclude;               /* paths below the root that are not looked at; may be NULL */
 };
 
@@ -35,6 +40,13 @@ void spool_close(struct spool *spool);
 
 /* The operator says which version the spool's server has: "3.7.11". False when that is none. */
 bool spool_set_version(struct spool *spool, const char *version);
+
+/* The operator says how the named streams that matter are called; the default is PROPERTIES,
+ * PROPERTIES-LIVE. The format's roles for streams bound their number. */
+void spool_set_streams(struct spool *spool, char **names);
+
+/* The operator says that the server is stopped: true where nothing shows that it runs. */
+void spool_set_offline(struct spool *spool);
 
 /* Look again whether the server runs: from its pid file and /proc/locks, taking no lock. */
 enum running spool_running(const struct spool *spool);

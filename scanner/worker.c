@@ -61,12 +61,15 @@ static void load(const struct lane_head *head, unsigned index)
 	m->id_len = from->id_len;
 	m->site = head->site;
 	m->force = head->force;
+	m->more_streams = from->more_streams;
 	for (unsigned i = 0; i < formats[head->format]->nroles; i++) {
 		const struct lane_part *p = &from->parts[i];
 
 		m->parts[i] = (struct part){ .ino = p->ino, .size = p->size, .mtime = p->mtime,
 			.mode = p->mode, .uid = p->uid, .gid = p->gid, .nlink = p->nlink,
-			.bytes = w.lane + p->data, .off = p->off, .len = p->len };
+			.bytes = w.lane + p->data, .off = p->off, .len = p->len,
+			.name = p->name != 0 ? (const char *)w.lane + p->name : NULL,
+			.name_len = p->name_len };
 	}
 }
 

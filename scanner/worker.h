@@ -23,10 +23,12 @@ struct lane_part {
 	int64_t mtime;
 	uint32_t mode, uid, gid, nlink;
 	uint32_t data, len;      /* the window: offset in lane memory, bytes */
+	uint32_t name, name_len; /* of a named stream; offset, 0 = none */
 };
 
 struct lane_message {
 	uint32_t place, path, id, id_len; /* path, id: offsets in lane memory */
+	bool more_streams;       /* struct message */
 	struct lane_part parts[PARTS_MAX];
 };
 

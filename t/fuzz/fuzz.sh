@@ -12,7 +12,7 @@ seconds=${1:-60}
 src=$(cd "$(dirname "$0")/../.." && pwd)
 out=${FUZZ_DIR:-$src/build-fuzz}
 live=${SPOOLCK_FUZZ_CORPUS:-/var/tmp/spoolck-live/postfix-corpus}
-targets=${*:-cursor wire decode daemonlog postfix exim sendmail opensmtpd qmail courier}
+targets=${*:-cursor wire decode daemonlog postfix exim sendmail opensmtpd qmail courier iis}
 
 for CC in ${CLANG:-} clang clang-19 clang-16 clang-14; do
 	command -v "$CC" >/dev/null && break
@@ -136,6 +136,23 @@ seed_daemonlog() {
 		}' "$src/t/unit/test-daemonlog.c"
 }
 
+# A message with its side files in one input, in the order of the target's roles; and the base64 of a block alone.
+seed_iis() {
+	find "$src"/fixtures/iis/*/spool -type f -size -12k ! -name '*:*' | perl -ne '
+		chomp;
+		sub bytes { open my $in, "<:raw", $_[0] or return ""; local $/; return <$in> // "" }
+		my ($place, $name) = m{/(Queue|Pickup|Replay|Drop|Badmail)/([^/]+)$}i or next;
+		my %place = (queue => 0, pickup => 1, replay => 2, drop => 3, badmail => 4);
+		my $stem = s/\.[^.]*$//r;
+		my @part = map { bytes($_) } $_, "$_:PROPERTIES", "$_:PROPERTIES-LIVE", "$_:SPARE", "$stem.BDP", "$stem.BDR";
+		my @inputs = join "\xff\0", @part;
+		push @inputs, $1 =~ s/\s+//gr if $part[0] =~ /X-ExtendedProps: (\S+(?:\r\n\t\S+)*)/;
+		for my $input (@inputs) {
+			open my $out, ">:raw", sprintf "%s/seed-%05d", $ENV{SEEDS}, ++$n or die;
+			print $out pack("C4", 64 | $place{lc $place}, 9, $n % 6, length $name), $name, $input;
+		}'
+}
+
 # One target; what came of it is a line in $out/verdict-TARGET.
 fuzz() {
 	corpus=$out/corpus-$1 log=$out/log-$1
@@ -149,6 +166,7 @@ fuzz() {
 	sendmail) SEEDS="$out/seeds-$1" seed_sendmail ;;
 	courier) SEEDS="$out/seeds-$1" seed_courier ;;
 	qmail) SEEDS="$out/seeds-$1" seed_qmail ;;
+	iis) SEEDS="$out/seeds-$1" seed_iis ;;
 	esac
 	if build "$1" >"$log" 2>&1 && "$out/fuzz_$1" -max_total_time="$seconds" -max_len=8192 -timeout=20 \
 		-rss_limit_mb=1024 -print_final_stats=1 -artifact_prefix="$out/$1-" \

@@ -47,6 +47,8 @@ static void any_site(struct site *s)
 	s->record_limit = Frama_C_unsigned_long_interval(0, UINT64_MAX);
 	s->keep = Frama_C_unsigned_int_interval(0, UINT32_MAX);
 	Frama_C_make_unknown((char *)s->group, sizeof s->group);
+	s->streams_seen = Frama_C_interval(0, 1);
+	s->streams_known = Frama_C_unsigned_char_interval(0, UINT8_MAX);
 	s->configured = Frama_C_interval(0, 1);
 	s->storage = Frama_C_unsigned_char_interval(0, UINT8_MAX);
 	s->words_len = Frama_C_unsigned_short_interval(0, SITE_WORDS);
@@ -62,6 +64,8 @@ static void any_part(struct part *p)
 	p->gid = Frama_C_unsigned_int_interval(0, UINT32_MAX);
 	p->nlink = Frama_C_unsigned_int_interval(0, UINT32_MAX);
 	p->size = Frama_C_unsigned_long_interval(0, INT64_MAX);
+	p->name = "PROPERTIES-LIVE";
+	p->name_len = Frama_C_size_t_interval(0, 15);
 	p->frame = Frama_C_unsigned_char_interval(0, UINT8_MAX);
 	p->frame_at = Frama_C_unsigned_long_interval(0, UINT64_MAX);
 	p->frame_why = "incorrect data check";
@@ -73,6 +77,7 @@ static void any_message(void)
 	any_site(&message.site);
 	message.place = Frama_C_unsigned_int_interval(0, PLACES_MAX - 1);
 	message.force = Frama_C_interval(0, 1);
+	message.more_streams = Frama_C_interval(0, 1);
 	for (unsigned i = 0; i < PARTS; i++) {
 		any_part(&message.parts[i]);
 		message.parts[i].bytes = window[i];

@@ -21,8 +21,9 @@ my %log = map { $_ => 1 } qw(defer bounce trace);
 # What every queue of a format has, and the mode of its files, where they are not Postfix'.
 my @split = map { my $place = $_; map { "$place/$_" } 0 .. 22 } qw(info local remote mess);
 my %dirs = (exim => [qw(input msglog db)], qmail => [@split, qw(todo intd bounce pid lock)],
-    opensmtpd => [qw(queue incoming purge temporary offline)], sendmail => ['.']);
-my %mode = (exim => '0640', opensmtpd => '0600', sendmail => '0600', qmail => '0600');
+    opensmtpd => [qw(queue incoming purge temporary offline)], sendmail => ['.'],
+    iis => [qw(Queue Pickup)]);
+my %mode = (exim => '0640', opensmtpd => '0600', sendmail => '0600', qmail => '0600', iis => '0644');
 
 # The format of a case: the folder that it lies in.
 sub format_of { my ($case) = @_; return $case =~ m{/([^/]+)/[^/]+$} ? $1 : '' }
@@ -35,7 +36,9 @@ sub lay_out {
     my (@files, %inode, %back);
     return lay_out_courier($case, $root, $special) if format_of($case) eq 'courier';
 
-    File::Path::make_path(map { "$root/$_" } @{ $dirs{ format_of($case) } // [PLACES] });
+    my %here = map { lc basename($_) => 1 } glob "$case/spool/*"; # IIS: a folder in another case is that folder
+    File::Path::make_path($root, map { "$root/$_" } grep { format_of($case) ne 'iis' || !$here{lc $_} }
+        @{ $dirs{ format_of($case) } // [PLACES] });
     File::Find::find({ no_chdir => 1, wanted => sub {
         push @files, substr $_, 1 + length "$case/spool" if -f;
     } }, "$case/spool");
