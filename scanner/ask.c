@@ -102,12 +102,12 @@ static ssize_t read_until(int fd, char *buf, size_t cap, bool cut, gint64 deadli
 
 /* Did it end by itself, and well, or at least in time when it `may_fail`? Whatever of it is left at the deadline
  * is killed. */
-static bool ended_well(pid_t pid, bool late, bool may_fail, gint64 deadline)
+static bool ended_well(pid_t pid, bool late, bool may_fail, const volatile int *stop, gint64 deadline)
 {
 	int status = -1;
 
 	while (!late && waitpid(pid, &status, WNOHANG) == 0) {
-		late = *cancelled || g_get_monotonic_time() > deadline;
+		late = *stop || g_get_monotonic_time() > deadline;
 		g_usleep(2000);
 	}
 	if (!late)
@@ -138,7 +138,7 @@ static char *ask(const char *const *argv, int number, bool may_fail, bool cut)
 		close(fds[0]); /* whatever it still has to say, nobody reads it */
 		fds[0] = -1;
 	}
-	good = pid > 0 && ended_well(pid, n < 0, may_fail, deadline);
+	good = pid > 0 && ended_well(pid, n < 0, may_fail, cancelled, deadline);
 	if (g_get_monotonic_time() >= deadline)
 		late_command = argv[0];
 	if (fds[0] >= 0)
@@ -185,7 +185,8 @@ bool ask_done(const char *const *argv, unsigned seconds)
 
 	if (null >= 0)
 		close(null);
-	return pid > 0 && ended_well(pid, false, false, deadline);
+	/* What is begun is done to its end: a service that was stopped is started. */
+	return pid > 0 && ended_well(pid, false, false, &never, deadline);
 }
 
 /* `of_root`: others may not write it. */

@@ -18,7 +18,6 @@
 
 static bool quiet, show_all;
 static bool titled; /* the spool at work has its title already */
-static bool incidents_head; /* was printed */
 
 void output_text_options(bool quiet_on, bool all_on)
 {
@@ -36,33 +35,6 @@ static void put_alike(const struct scan *scan, const struct outcome *o)
 
 	print_string(line, quoted);
 	printf("  # many have the same finding, which may be our error: look first\n");
-	print_line(2, line);
-}
-
-/* The unit that is to be stopped, and all that are to be started then. On Debian 12 `systemctl stop postfix` returns before
- * postfix@- has stopped, and `systemctl start postfix` does not start it again: names that always fit would not do. */
-static char **units_of(const struct spool *spool)
-{
-	g_autofree char *error = NULL;
-	g_autofree char *unit = unit_of(spool, &error);
-
-	return unit != NULL ? unit_family(unit) : NULL;
-}
-
-static void put_command(const char *verb, char *const *units, unsigned most, const char *fallback)
-{
-	GString *line;
-
-	if (units == NULL) {
-		printf("  %s\n", fallback);
-		return;
-	}
-	line = g_string_new("systemctl ");
-	g_string_append(line, verb);
-	for (; *units != NULL && most > 0; units++, most--) {
-		g_string_append_c(line, ' ');
-		print_string(line, *units);
-	}
 	print_line(2, line);
 }
 
@@ -90,18 +62,18 @@ static void put_todo(const struct scan *scan)
 			scan->spool->running != SERVER_STOPPED;
 	}
 	if (left && !spool_on_volume(scan->spool)) {
-		g_auto(GStrv) units = stop ? units_of(scan->spool) : NULL;
+		g_auto(GStrv) units = stop ? text_units(scan->spool) : NULL;
 
 		printf("\n%sDO THIS%s%s\n", print_on(BOLD), print_on(PLAIN),
 		       stop ? " (some places may be touched only while the server is stopped)" : "");
 		if (stop)
-			put_command("stop", units, 1, f->stop_command);
+			text_command("stop", units, 1, f->stop_command);
 		if (alike != NULL)
 			put_alike(scan, alike);
 		printf("  spoolck scan %s %s%s%s\n", fatal_only ? "-p" : "-y", alike != NULL ? "--max-move none " : "",
 		       stop && scan->spool->running == SERVER_UNKNOWN ? "--offline " : "", safe);
 		if (stop)
-			put_command("start", units, UINT_MAX, f->start_command);
+			text_command("start", units, UINT_MAX, f->start_command);
 	}
 	if (spool_on_volume(scan->spool))
 		text_todo_windows(scan);
@@ -216,52 +188,6 @@ static void scan_done(const struct scan *scan)
 	fflush(stdout);
 }
 
-/* Whose fault it is, as far as anybody knows. */
-static void put_cause(const struct incident *i)
-{
-	GString *line;
-
-	if (i->id == NULL) {
-		print_words(2, "The log names no message, and none lies in the queue that would do this.");
-		return;
-	}
-	line = g_string_new(i->by_log ? "It was at " : "This would do it: ");
-	print_string(line, i->id);
-	if (i->finding != NULL)
-		g_string_append_printf(line, ", damaged, see above  [%s]", i->finding);
-	else
-		g_string_append(line, i->gone ? ", which is not in the queue now" : ", in which no damage was found");
-	if (i->others > 0)
-		g_string_append_printf(line, "; and %u more", i->others);
-	print_line(2, line);
-}
-
-static void incident(const struct incident *i)
-{
-	g_autofree char *age = print_age(MAX(time(NULL) - i->last, 0));
-	GString *line = g_string_new(NULL);
-
-	if (!incidents_head)
-		printf("%sDAEMONS THAT DIED%s, says the mail log of the last hour\n", print_on(RED), print_on(PLAIN));
-	incidents_head = true;
-	print_string(line, i->daemon);
-	g_string_append_printf(line, " of %s: %u time%s", i->format->server, i->deaths, i->deaths == 1 ? "" : "s");
-	if (i->signal != 0)
-		g_string_append_printf(line, ", by signal %u", i->signal);
-	if (i->last != 0)
-		g_string_append_printf(line, ", last %s ago", age);
-	g_string_append(line, "  [");
-	print_string(line, i->source);
-	g_string_append_c(line, ']');
-	print_line(0, line);
-	if (*i->said != '\0') {
-		line = g_string_new("It said: ");
-		print_string(line, i->said);
-		print_line(2, line);
-	}
-	put_cause(i);
-}
-
 static void summary(const struct totals *t)
 {
 	static const enum verdict shown[] = { VERDICT_SUSPECT, VERDICT_BUSY, VERDICT_CHANGED,
@@ -269,7 +195,7 @@ static void summary(const struct totals *t)
 	const guint64 *v = t->tally.verdicts;
 	GString *line;
 
-	if (incidents_head)
+	if (text_incidents())
 		putchar('\n');
 	if (quiet && t->exit == 0)
 		return;
@@ -296,4 +222,4 @@ static void summary(const struct totals *t)
 	fflush(stdout);
 }
 
-const struct output output_text = { start, error, passing, scan_done, incident, summary, urgent };
+const struct output output_text = { start, error, passing, scan_done, text_incident, summary, urgent };

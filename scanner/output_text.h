@@ -22,6 +22,17 @@ void text_message(const struct scan *scan, const struct outcome *o, bool again);
 /* What became of it; nothing when that is nothing. */
 void text_action(const struct outcome *o);
 
+/* --- output_text_incident.c: daemons, units ----------------------------------------- */
+
+void text_incident(const struct incident *i);
+/* Was there one? */
+bool text_incidents(void);
+
+/* The unit of the spool's running server, then those that stop with it (g_strfreev); NULL: none is known. */
+char **text_units(const struct spool *spool);
+/* "systemctl VERB UNIT...", of at most `most` units; without units the other command. */
+void text_command(const char *verb, char *const *units, unsigned most, const char *fallback);
+
 /* --- output_text_section.c: many messages ----------------------------------------- */
 
 /* A message that stops the server, as soon as it is found. The first few of each finding are told in full. */
