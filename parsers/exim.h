@@ -130,7 +130,7 @@ int ex_pop(struct cur *c);
 /* The unread bytes of `c`, as many as fit. */
 void ex_say(struct text *t, struct cur c);
 
-enum ex_shape { EX_BARE, EX_TEXT, EX_ADDRESS, EX_NUMBER, EX_DEBUGLOG, EX_FROZEN_TIME, EX_ESCAPED };
+enum ex_shape { EX_BARE, EX_TEXT, EX_LETTER, EX_ADDRESS, EX_NUMBER, EX_DEBUGLOG, EX_FROZEN_TIME, EX_ESCAPED };
 
 struct ex_option {
 	const char *name;

@@ -182,7 +182,7 @@ const struct ex_option ex_options[EX_OPTIONS] = {
 	{ "tls_ourcert", EX_TEXT },
 	{ "tls_peercert", EX_TEXT },
 	{ "tls_peerdn", EX_ESCAPED },
-	{ "tls_resumption", EX_TEXT },
+	{ "tls_resumption", EX_LETTER },
 	{ "tls_sni", EX_ESCAPED },
 	{ "tls_ver", EX_TEXT },
 	{ "utf8_downcvt", EX_BARE },

@@ -236,7 +236,8 @@ static void option_value(const struct ex_work *x, const struct ex_item *it, cons
 	default:
 		break;
 	}
-	if (!w->has_value) {
+	/* Of a letter that is not there Exim counts on, and writes a zero byte that it refuses to read. */
+	if (!w->has_value || (ex_options[w->known].shape == EX_LETTER && cur_left(&value) == 0)) {
 		f = option(x, F_EXIM_OPTION_VALUE, it, w);
 		text_str(&f->expected, "a blank and a value");
 		/* What lies behind the line in memory goes into the next -H, line ends and all. */

@@ -30,7 +30,8 @@ static const struct place places[IIS_PLACES] = {
 	[IIS_PICKUP] = { .name = "Pickup", .kind = PLACE_QUEUE, .lock = MOVE_STOPPED },
 	[IIS_REPLAY] = { .name = "Replay", .kind = PLACE_QUEUE, .lock = MOVE_STOPPED },
 	[IIS_DROP] = { .name = "Drop", .kind = PLACE_HELD, .lock = MOVE_STOPPED },
-	[IIS_BADMAIL] = { .name = "Badmail", .kind = PLACE_HELD, .lock = MOVE_STOPPED },
+	[IIS_BADMAIL] = { .name = "Badmail", .kind = PLACE_HELD, .lock = MOVE_STOPPED,
+			  .shelved = "given up (Badmail/)" },
 };
 
 #define STREAM { .name = "named stream", .checked = true, .whole = true, .stream = true }

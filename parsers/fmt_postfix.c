@@ -83,20 +83,22 @@ const struct pf_rule pf_rules[256] = {
  * active may only be touched while Postfix is stopped: agents write into the
  * files, and qmgr holds them in memory. */
 const struct place pf_places[PF_PLACES] = {
-	[PF_MAILDROP] = { "maildrop", PLACE_QUEUE, MOVE_LIVE, 0, 0, true, true, false, false },
+	[PF_MAILDROP] = { "maildrop", PLACE_QUEUE, MOVE_LIVE, 0, 0, true, true, false, NULL, false },
 	[PF_INCOMING] = { "incoming", PLACE_QUEUE, MOVE_LIVE,
-			  TO(PF_ACTIVE) | TO(PF_DEFERRED) | TO(PF_HOLD) | TO(PF_MAILDROP), 10, true, true, false, false },
+			  TO(PF_ACTIVE) | TO(PF_DEFERRED) | TO(PF_HOLD) | TO(PF_MAILDROP), 10, true, true, false, NULL, false },
 	[PF_ACTIVE] = { "active", PLACE_QUEUE, MOVE_STOPPED,
 			TO(PF_DEFERRED) | TO(PF_INCOMING) | TO(PF_HOLD) | TO(PF_CORRUPT) |
-				TO(PF_MAILDROP), 10, true, true, false, false },
+				TO(PF_MAILDROP), 10, true, true, false, NULL, false },
 	[PF_DEFERRED] = { "deferred", PLACE_QUEUE, MOVE_LIVE,
-			  TO(PF_ACTIVE) | TO(PF_INCOMING) | TO(PF_HOLD) | TO(PF_MAILDROP), 10, true, true, false, false },
-	[PF_HOLD] = { "hold", PLACE_HELD, MOVE_LIVE, TO(PF_DEFERRED) | TO(PF_MAILDROP), 10, true, true, false, false },
-	[PF_CORRUPT] = { "corrupt", PLACE_HELD, MOVE_LIVE, 0, 10, true, false, false, false },
-	[PF_SAVED] = { "saved", PLACE_HELD, MOVE_LIVE, 0, 10, true, false, false, false },
-	[PF_DEFER] = { "defer", PLACE_LOG, MOVE_LIVE, 0, 10, true, true, false, false },
-	[PF_BOUNCE] = { "bounce", PLACE_LOG, MOVE_LIVE, 0, 10, true, true, false, false },
-	[PF_TRACE] = { "trace", PLACE_LOG, MOVE_LIVE, 0, 10, true, false, false, false },
+			  TO(PF_ACTIVE) | TO(PF_INCOMING) | TO(PF_HOLD) | TO(PF_MAILDROP), 10, true, true, false, NULL, false },
+	[PF_HOLD] = { "hold", PLACE_HELD, MOVE_LIVE, TO(PF_DEFERRED) | TO(PF_MAILDROP), 10, true, true, false,
+		      "held (hold/)", false },
+	[PF_CORRUPT] = { "corrupt", PLACE_HELD, MOVE_LIVE, 0, 10, true, false, false,
+			 "put aside as damaged (corrupt/)", false },
+	[PF_SAVED] = { "saved", PLACE_HELD, MOVE_LIVE, 0, 10, true, false, false, "put aside (saved/)", false },
+	[PF_DEFER] = { "defer", PLACE_LOG, MOVE_LIVE, 0, 10, true, true, false, NULL, false },
+	[PF_BOUNCE] = { "bounce", PLACE_LOG, MOVE_LIVE, 0, 10, true, true, false, NULL, false },
+	[PF_TRACE] = { "trace", PLACE_LOG, MOVE_LIVE, 0, 10, true, false, false, NULL, false },
 };
 
 /* qmgr moves what is left in active/ back to incoming/ before it does anything else, then scans incoming/ and

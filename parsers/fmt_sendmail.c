@@ -36,16 +36,21 @@
 
 #define TO(place) (1u << (place))
 
+static const char held[] = "quarantined by a rule (hf files)", lost[] = "put aside as damaged (Qf files)";
+
 static const struct place places[SM_PLACES] = {
 	[SM_QF] = { .name = ".", .kind = PLACE_QUEUE, .lock = MOVE_LOCKED,
 		    .next = TO(SM_HF) | TO(SM_QF_LOST) },
 	[SM_SUB_QF] = { .name = "qf", .kind = PLACE_QUEUE, .lock = MOVE_LOCKED,
 			.next = TO(SM_SUB_HF) | TO(SM_SUB_LOST) },
-	[SM_HF] = { .name = ".", .kind = PLACE_HELD, .lock = MOVE_LOCKED, .next = TO(SM_QF) },
-	[SM_SUB_HF] = { .name = "qf", .kind = PLACE_HELD, .lock = MOVE_LOCKED, .next = TO(SM_SUB_QF) },
-	[SM_QF_LOST] = { .name = ".", .kind = PLACE_HELD, .lock = MOVE_LOCKED, .next = TO(SM_QF) },
+	[SM_HF] = { .name = ".", .kind = PLACE_HELD, .lock = MOVE_LOCKED, .next = TO(SM_QF),
+		    .shelved = held },
+	[SM_SUB_HF] = { .name = "qf", .kind = PLACE_HELD, .lock = MOVE_LOCKED, .next = TO(SM_SUB_QF),
+			.shelved = held },
+	[SM_QF_LOST] = { .name = ".", .kind = PLACE_HELD, .lock = MOVE_LOCKED, .next = TO(SM_QF),
+			 .shelved = lost },
 	[SM_SUB_LOST] = { .name = "qf", .kind = PLACE_HELD, .lock = MOVE_LOCKED,
-			  .next = TO(SM_SUB_QF) },
+			  .next = TO(SM_SUB_QF), .shelved = lost },
 	/* For texts and transcripts that have no control file. */
 	[SM_DF] = { .name = "df", .kind = PLACE_HELD, .lock = MOVE_LOCKED },
 	[SM_XF] = { .name = "xf", .kind = PLACE_HELD, .lock = MOVE_LOCKED },

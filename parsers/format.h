@@ -45,6 +45,8 @@ struct place {
 	 * in all such places of a spool (site.split). A place that is not `required` may do
 	 * without such directories (site.split_places). */
 	bool split;
+	const char *shelved;  /* what the server did with messages here, of which it delivers none: "held (hold/)";
+	                       * NULL: it delivers them, or they are none */
 	bool streams;         /* its messages have named streams, see struct role */
 };
 

@@ -115,6 +115,19 @@ static bool is_accepted(const struct scan *scan, struct q_store *store, const st
 	return yes;
 }
 
+bool accepted_is(const struct scan *scan, const struct outcome *o)
+{
+	struct q_error err = { "" };
+	struct q_store *store;
+	bool yes;
+
+	if (q_store_open(scan->options->store, false, &store, &err) < 0)
+		return false;
+	yes = is_accepted(scan, store, o);
+	q_store_close(store);
+	return yes;
+}
+
 void accepted_apply(struct scan *scan)
 {
 	struct q_store *store = NULL;

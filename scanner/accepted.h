@@ -11,6 +11,9 @@
  * as left. */
 void accepted_apply(struct scan *scan);
 
+/* Does one stand there for this outcome, which has a report? Looked up anew; marks nothing. */
+bool accepted_is(const struct scan *scan, const struct outcome *o);
+
 /* What a new record says. `findings`: objects with a "name", as json_findings() makes them. */
 struct accept {
 	const char *spool, *format, *id;

@@ -17,6 +17,7 @@
 #include "news.h"
 #include "output.h"
 #include "partpath.h"
+#include "progress.h"
 #include "serverlock.h"
 
 #include <dirent.h>
@@ -173,12 +174,14 @@ enum q_outcome act_move(const struct spool *spool, struct q_store *store, struct
 	return done;
 }
 
-/* A run with a hard end begins no move after it, nor after it was told to stop. */
-static bool too_late(const struct scan *scan)
+/* A run begins no move after it was told to stop, nor, if it has one, after its hard end. Why not, or NULL. */
+static const char *too_late(const struct scan *scan)
 {
 	gint64 until = scan->options->act_until;
 
-	return until != 0 && (scan_cancelled || g_get_monotonic_time() > until);
+	if (scan_cancelled)
+		return "the run was ended before it could be moved";
+	return until != 0 && g_get_monotonic_time() > until ? "the time was spent before it could be moved" : NULL;
 }
 
 /* How long to wait for another run: where time is short, for a quarter of what is left. */
@@ -352,11 +355,12 @@ void act(struct scan *scan)
 	struct q_error err = { "" };
 	struct q_store *store = NULL;
 	int root = scan->spool->root;
-	bool planned = false;
+	struct progress *progress;
+	guint planned = 0, done = 0;
 
 	for (guint i = 0; i < scan->outcomes->len; i++)
-		planned |= ((struct outcome *)scan->outcomes->pdata[i])->action == ACTION_PLANNED;
-	if (!planned) {
+		planned += ((struct outcome *)scan->outcomes->pdata[i])->action == ACTION_PLANNED;
+	if (planned == 0) {
 		if (!scan->early)
 			act_idle(scan);
 		return;
@@ -369,21 +373,25 @@ void act(struct scan *scan)
 	}
 	if (scan->options->retention != NULL)
 		retention_limit(scan->options->retention, store);
+	progress = progress_of("moving: ", planned);
 	for (guint i = 0; i < scan->outcomes->len; i++) {
 		struct outcome *o = scan->outcomes->pdata[i];
+		const char *late = too_late(scan);
 
 		if (o->action != ACTION_PLANNED)
 			continue;
-		if (too_late(scan)) {
+		if (late != NULL) {
 			o->action = ACTION_REFUSED;
-			o->reason = g_strdup("the time was spent before it could be moved");
+			o->reason = g_strdup(late);
 			continue;
 		}
 		if (left_already(scan, o))
 			continue;
 		move_one(scan, store, o);
 		news_tell(scan, true);
+		progress_show(progress, ++done, 0);
 	}
+	progress_free(progress);
 	if (!scan->early) {
 		drain(scan, store);
 		q_reserve(store, root, scan->spool->format->hidden); /* for the next run, which may find the disk full */

@@ -3,6 +3,8 @@
 
 #include "ask.h"
 
+#include "bounds.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <glib.h>
@@ -20,6 +22,12 @@
 #define FILE_BYTES (1 << 20) /* Sendmail's configuration has 64 KiB */
 
 static const char *late_command; /* see ask_late() */
+static const volatile int never, *cancelled = &never;
+
+void ask_heed(const volatile int *flag)
+{
+	cancelled = flag;
+}
 
 const char *ask_late(void)
 {
@@ -67,7 +75,7 @@ static pid_t spawn(const char *path, const char *const *argv, int out, int numbe
 	return pid;
 }
 
-/* Read until the end; bytes read, -1 = late, or more than fit. */
+/* Read until the end; bytes read, -1 = late, cancelled, or more than fit. */
 static ssize_t read_until(int fd, char *buf, size_t cap, gint64 deadline)
 {
 	size_t done = 0;
@@ -77,8 +85,10 @@ static ssize_t read_until(int fd, char *buf, size_t cap, gint64 deadline)
 		struct pollfd p = { .fd = fd, .events = POLLIN };
 		ssize_t n;
 
-		if (left <= 0 || poll(&p, 1, (int)left) == 0)
+		if (left <= 0 || *cancelled)
 			return -1;
+		if (poll(&p, 1, (int)MIN(left, LOOK_UP_MS)) <= 0)
+			continue;
 		n = read(fd, buf + done, cap - done);
 		if (n == 0)
 			return (ssize_t)done;
@@ -97,7 +107,7 @@ static bool ended_well(pid_t pid, bool late, bool may_fail, gint64 deadline)
 	int status = -1;
 
 	while (!late && waitpid(pid, &status, WNOHANG) == 0) {
-		late = g_get_monotonic_time() > deadline;
+		late = *cancelled || g_get_monotonic_time() > deadline;
 		g_usleep(2000);
 	}
 	if (!late)

@@ -21,6 +21,9 @@ char *ask_command(const char *const *argv);
  * usage and version. */
 char *ask_usage(const char *const *argv);
 
+/* From the moment when *cancelled becomes nonzero (a signal handler's) nothing is waited for any more. */
+void ask_heed(const volatile int *cancelled);
+
 /* The command that was late last, or NULL. */
 const char *ask_late(void);
 

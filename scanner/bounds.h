@@ -48,6 +48,11 @@
 /* A reader that says nothing for so long hangs in the file system. */
 #define READER_DEADLINE_MS 30000
 
+/* A run that is told to end ends within a second: what readers are at work on may take so long, of the first
+ * look and of the second one; and this is how often the coordinator looks up from a wait. */
+#define CANCEL_GRACE_MS 200
+#define LOOK_UP_MS 100
+
 /* Bytes that a stream part may cost, as a multiple of its size plus a constant:
  * a chain of pointers must not make us read a file ten thousand times. */
 #define STREAM_FACTOR 4

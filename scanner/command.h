@@ -56,6 +56,9 @@ int command_usage(const char *format, ...) G_GNUC_PRINTF(1, 2);
 /* Something failed: a sentence on standard error, escaped; EXIT_FAILED. */
 int command_failed(const char *format, ...) G_GNUC_PRINTF(1, 2);
 
+/* From now on each such sentence is handed to `heed`, too, unescaped. */
+void command_heed_failures(void (*heed)(const char *sentence));
+
 /* Start the zygote and prove that a worker can be had; exits with EXIT_FAILED and a sentence
  * when not: there is no way to go on without the sandbox. */
 int command_zygote(void);

@@ -5,11 +5,13 @@
  * asked for, whatever happens; runs COMMAND, if there is one, with everything as it was inherited.
  *
  * This process touches no spool, no store and no configuration: a first child (plan) reads the words and says
- * which spools are meant, then each spool has a child of its own (examine), which tells how far it is. What
+ * which spools are meant; where none is named a second one (discover) asks the host, in a share of the time; then
+ * each spool has a child of its own (examine), which tells how far it is. What
  * a child cannot say any more is said here, on standard error and in the system log.
  */
 #include "config.h"
 
+#include "ask.h"
 #include "command.h"
 #include "escape.h"
 #include "log.h"
@@ -28,6 +30,7 @@
 
 #define DEFAULT_BUDGET (30 * G_USEC_PER_SEC)
 #define AT_ONCE 8                 /* spools */
+#define ASK_SHARE 4               /* of the budget, a quarter is for asking the host where its spools are */
 #define PLAN_MAX (1u << 20)       /* bytes of spool names */
 #define ACT_SHARE 5               /* a fifth of the budget is kept for acting ... */
 #define ACT_MOST (5 * G_USEC_PER_SEC) /* ... but no more than this */
@@ -53,6 +56,10 @@ struct prestart {
 	struct watch watch;
 	GByteArray *plan;     /* of the first child */
 };
+
+/* Words of a plan that are no spool. */
+#define KIND_ASK 'A'
+#define KIND_ASKED 'E'
 
 /* One spool. */
 struct target {
@@ -125,10 +132,33 @@ static void plan_host(int news, const struct settings *settings)
 			if (!is_configured(settings, *root))
 				plan_word(news, '?', name);
 		}
+	if (settings->discover)
+		plan_word(news, KIND_ASK, "");
+}
+
+/* What the installations say: each spool with '@', and KIND_ASKED when that was all. */
+static int discover(void *arg, int news)
+{
+	const struct prestart *p = arg;
+	struct scan_options opt;
+	struct common common;
+	char **none = parse(p, &common, &opt);
+	g_auto(GStrv) host = spool_host();
+	const char *path;
+
+	g_strfreev(none);
+	for (char **name = host; *name != NULL; name++) {
+		spool_type(*name, &path);
+		if (!is_configured(common.settings, path))
+			plan_word(news, '@', *name);
+	}
+	plan_word(news, KIND_ASKED, "");
+	return closing(ask_late() == NULL ? 0 : command_failed(
+		"%s does not answer; spools that only it knows may be missing", ask_late()));
 }
 
 /* Which spools are meant: "!" first, then each with a '=' (named), '+' (of the configuration) or '?' (perhaps on
- * this host). */
+ * this host); KIND_ASK when the host should be asked, too. */
 static int plan(void *arg, int news)
 {
 	const struct prestart *p = arg;
@@ -267,22 +297,61 @@ static int tell(struct prestart *p, const char *name, const struct ward *w)
 	return w->status;
 }
 
-/* The targets of a plan. */
+/* The next word of the plan at or after `*at`; NULL at its end. */
+static const char *plan_next(const struct prestart *p, size_t *at)
+{
+	const char *s = (const char *)p->plan->data + *at;
+	const char *end = *at < p->plan->len ? memchr(s, '\0', p->plan->len - *at) : NULL;
+
+	if (end == NULL)
+		return NULL;
+	*at += (size_t)(end - s) + 1;
+	return s;
+}
+
+static bool plan_has(const struct prestart *p, char kind)
+{
+	size_t at = 0;
+
+	for (const char *s; (s = plan_next(p, &at)) != NULL; )
+		if (*s == kind)
+			return true;
+	return false;
+}
+
+/* The targets of a plan. What the host has said takes the place of the usual places, when it has said all. */
 static GPtrArray *targets(const struct prestart *p)
 {
+	const char *kinds = plan_has(p, KIND_ASKED) ? "=+@" : "=+?";
 	GPtrArray *found = g_ptr_array_new();
-	const char *s = (const char *)p->plan->data, *end = s + p->plan->len;
+	size_t at = 0;
 
-	while (s < end && memchr(s, '\0', (size_t)(end - s)) != NULL) {
-		struct target *t = g_new0(struct target, 1);
+	for (const char *s; (s = plan_next(p, &at)) != NULL; ) {
+		struct target *t;
 
+		if (*s == '\0' || strchr(kinds, *s) == NULL)
+			continue;
+		t = g_new0(struct target, 1);
 		*t = (struct target){ .prestart = p, .name = g_strdup(s + 1), .host = *s == '?',
 				       .configured = *s == '+' };
-		if (*s == '=' || *s == '+' || *s == '?')
-			g_ptr_array_add(found, t);
-		s += strlen(s) + 1;
+		g_ptr_array_add(found, t);
 	}
 	return found;
+}
+
+/* Ask the host where its spools are, for a share of the time: a command may hang as a disk may. */
+static int ask_host(struct prestart *p)
+{
+	struct ward ward = { .main = discover, .arg = p, .news = on_plan };
+	gint64 until = p->watch.deadline;
+
+	p->watch.deadline = MIN(until, p->start + p->budget / ASK_SHARE);
+	supervise(&p->watch, &ward, 1, 1);
+	p->watch.deadline = until;
+	if (plan_has(p, KIND_ASKED))
+		return ward.status;
+	say(p, LOG_ERR, "the host does not say in time where its spools are; only its usual places are looked at");
+	return EXIT_FAILED;
 }
 
 static int examine_all(struct prestart *p)
@@ -312,6 +381,7 @@ static int examine_all(struct prestart *p)
 static int supervised(struct prestart *p)
 {
 	struct ward first = { .main = plan, .arg = p, .news = on_plan };
+	int asked;
 
 	supervise(&p->watch, &first, 1, 1);
 	if (first.late && !first.ended) {
@@ -322,7 +392,8 @@ static int supervised(struct prestart *p)
 	/* Without a plan: --help, or what was wrong has been said. */
 	if (p->plan->len == 0 || p->watch.told != 0)
 		return tell(p, "prestart", &first);
-	return examine_all(p);
+	asked = plan_has(p, KIND_ASK) ? ask_host(p) : 0;
+	return p->watch.told != 0 ? EXIT_CANCELLED : asked | examine_all(p);
 }
 
 /* What has to be known before any child can be asked: a wrong word is the first child's to tell. */

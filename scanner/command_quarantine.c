@@ -30,16 +30,15 @@ void put(const char *s)
 	fputs(safe, stdout);
 }
 
-void say(void *arg, const char *line)
+void say(const char *line)
 {
-	(void)arg;
 	put(line);
 	putchar('\n');
 }
 
 void say_recovered(void *arg, const char *line)
 {
-	say(NULL, line);
+	told_text(NULL, line);
 	log_recovered(arg, line);
 }
 
@@ -233,6 +232,8 @@ int command_quarantine(char **argv)
 		return command_usage("--older-than %s: a time such as 30d or 12h", qo.older_than);
 	if (qo.expire != NULL && strcmp(qo.expire, "never") != 0 && quarantine_age(qo.expire) <= 0)
 		return command_usage("--expire %s: a time such as 30d, or never", qo.expire);
+	if (qo.common.json)
+		told_as_json();
 	for (size_t i = 0; i < G_N_ELEMENTS(verbs); i++)
 		if (strcmp(words[0], verbs[i].name) == 0)
 			return verbs[i].run(words + 1);

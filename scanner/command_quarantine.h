@@ -8,6 +8,7 @@
 #include "entry.h"
 #include "log.h"
 #include "quarantine.h"
+#include "told.h"
 
 /* The options of all its verbs. */
 struct quarantine_options {
@@ -17,10 +18,10 @@ struct quarantine_options {
 };
 extern struct quarantine_options qo;
 
-/* To standard output, escaped for eyes; say() with a newline, for q_say. */
+/* To standard output, escaped for eyes; say() with a newline. For people only: see told.h for what a program gets, too. */
 void put(const char *s);
-void say(void *arg, const char *line);
-/* For q_recover(): said and logged; `arg` is the path of the spool, or NULL. */
+void say(const char *line);
+/* For q_recover(): told and logged; `arg` is the path of the spool, or NULL. */
 void say_recovered(void *arg, const char *line);
 /* A text of a manifest: it is escaped already, but not for eyes. */
 void put_text(const json_t *j, const char *key);

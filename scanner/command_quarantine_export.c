@@ -125,9 +125,9 @@ static void told(const char *entry, const struct salvage_text *t, const char *em
 	put(entry);
 	printf(": %" G_GUINT64_FORMAT " bytes of text, %s\n  text      ", t->bytes,
 	       t->reached ? "complete" : "not all of it");
-	say(NULL, eml);
+	say(eml);
 	fputs("  envelope  ", stdout);
-	say(NULL, json);
+	say(json);
 	if (command != NULL) {
 		fputs("  to send it again, after a look at the text:\n  ", stdout);
 		puts(command); /* no word of it has anything to escape */

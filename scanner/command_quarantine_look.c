@@ -248,6 +248,31 @@ int quarantine_show(char **words)
 	return status;
 }
 
+static int verify_one(struct q_store *store, const char *word)
+{
+	struct q_error err = { "" };
+	char *entry;
+	int bad = -ENOENT;
+
+	told_begin("verify");
+	entry = entry_of(store, word);
+	if (entry != NULL) {
+		told_entry(entry, NULL);
+		bad = q_verify(store, entry, told_text, NULL, &err);
+		if (bad < 0)
+			command_failed("%s", err.text);
+		else
+			told_result(bad == 0 ? "sound" : "damaged");
+	}
+	if (bad == 0 && !qo.common.quiet && !qo.common.json) {
+		put(entry);
+		puts(": sound");
+	}
+	told_end();
+	free(entry);
+	return bad == 0 ? 0 : bad < 0 ? EXIT_FAILED : EXIT_LEFT;
+}
+
 int quarantine_verify(char **words)
 {
 	struct q_store *store = quarantine_store(false);
@@ -260,20 +285,8 @@ int quarantine_verify(char **words)
 			return command_failed("%s", err.text);
 		words = all;
 	}
-	for (; *words != NULL; words++) {
-		char *entry = entry_of(store, *words);
-		int bad = entry != NULL ? q_verify(store, entry, say, NULL, &err) : -ENOENT;
-
-		if (bad < 0 && entry != NULL)
-			command_failed("%s", err.text);
-		if (bad != 0)
-			status |= bad < 0 ? EXIT_FAILED : EXIT_LEFT;
-		else if (!qo.common.quiet) {
-			put(entry);
-			puts(": sound");
-		}
-		free(entry);
-	}
+	for (; *words != NULL; words++)
+		status |= verify_one(store, *words);
 	q_store_close(store);
 	return status;
 }

@@ -51,7 +51,7 @@ static int with_message(struct q_store *store, struct spool *spool, const char *
 	return status;
 }
 
-static int with_word(struct q_store *store, const char *verb, const char *word, on_message *run)
+static int with_spool(struct q_store *store, const char *verb, const char *word, on_message *run)
 {
 	const char *colon = strrchr(word, ':');
 	g_autofree char *error = NULL;
@@ -65,6 +65,7 @@ static int with_word(struct q_store *store, const char *verb, const char *word, 
 	spool = spools_open_with(qo.common.settings, name, colon + 1, &error);
 	if (spool == NULL)
 		return command_failed("%s: %s", name, error);
+	told_message(spool->path, spool->format->name, colon + 1);
 	if (q_lock(spool->root, LOCK_WAIT_MS, &err) < 0 ||
 	    q_recover(store, spool->path, say_recovered, spool->path, &err) < 0)
 		status = command_failed("%s", err.text);
@@ -72,6 +73,16 @@ static int with_word(struct q_store *store, const char *verb, const char *word, 
 		status = with_message(store, spool, colon + 1, run);
 	q_unlock(spool->root);
 	spool_close(spool);
+	return status;
+}
+
+static int with_word(struct q_store *store, const char *verb, const char *word, on_message *run)
+{
+	int status;
+
+	told_begin(verb);
+	status = with_spool(store, verb, word, run);
+	told_end();
 	return status;
 }
 
@@ -87,9 +98,11 @@ static int add(struct q_store *store, struct spool *spool, struct outcome *o)
 	if (act_move(spool, store, o, qo.reason != NULL ? qo.reason : "added by hand", none, NULL,
 		     &err) != Q_MOVED) {
 		status = command_failed("%s: %s", o->id, err.text);
+	} else if (qo.common.json) {
+		told_entry(o->entry, NULL);
+		told_result("done");
 	} else {
-		put(o->entry);
-		putchar('\n');
+		say(o->entry);
 	}
 	json_decref(none);
 	return status;
@@ -115,14 +128,22 @@ int quarantine_add(char **words)
 
 static int zygote = -1;
 
+static void tell(const char *what, const char *id)
+{
+	told_result("done");
+	if (qo.common.json)
+		return;
+	fputs(what, stdout);
+	say(id);
+}
+
 static int accept_undo(struct q_store *store, struct spool *spool, struct outcome *o)
 {
 	struct q_error err = { "" };
 
 	if (q_unaccept(store, spool->path, spool->format->name, o->id, strlen(o->id), &err) < 0)
 		return command_failed("%s: %s", o->id, err.text);
-	fputs("no longer accepted: ", stdout);
-	say(NULL, o->id);
+	tell("no longer accepted: ", o->id);
 	log_action(&(struct log_action){ .verb = "acceptance withdrawn", .id = o->id,
 					 .spool = spool->path, .from = o->path,
 					 .reason = qo.reason });
@@ -140,8 +161,7 @@ static int accept_write(struct q_store *store, struct spool *spool, struct outco
 	if (q_print(spool->root, o->path, true, &a.print, &err) < 0 ||
 	    accepted_write(store, &a, &err) < 0)
 		return command_failed("%s: %s", o->id, err.text);
-	fputs("accepted: ", stdout);
-	say(NULL, o->id);
+	tell("accepted: ", o->id);
 	log_action(&(struct log_action){ .verb = "accepted", .id = o->id, .spool = spool->path,
 		.finding = outcome_worst(o) != NULL ? finding_def(outcome_worst(o)->id)->name : NULL,
 		.from = o->path, .digest = a.print.sha256, .reason = qo.reason });
@@ -362,13 +382,15 @@ static int back_told(const struct back *b)
 {
 	const struct format *f = b->spool != NULL ? b->spool->format : NULL;
 
-	fputs("restored: ", stdout);
-	say(NULL, b->id);
-	if (f != NULL && f->restore_note != NULL)
+	tell("restored: ", b->id);
+	told_restored(b->path, f != NULL ? f->wake_command : NULL);
+	if (f != NULL && f->restore_note != NULL && qo.common.json)
+		told_text(NULL, f->restore_note);
+	else if (f != NULL && f->restore_note != NULL)
 		printf("  %s\n", f->restore_note);
 	if (qo.wake && f != NULL && f->wake_command != NULL)
 		return wake(f->wake_command) == 0 ? 0 : EXIT_FAILED | EXIT_TELL_SERVER;
-	if (f != NULL && f->wake_command != NULL)
+	if (f != NULL && f->wake_command != NULL && !qo.common.json)
 		printf("  To have it looked at now: %s\n", f->wake_command);
 	return EXIT_TELL_SERVER;
 }
@@ -473,6 +495,7 @@ static int restore_one(struct q_store *store, const char *word)
 
 	if (entry == NULL)
 		return EXIT_FAILED;
+	told_entry(entry, b.manifest);
 	b.entry = entry;
 	b.id = bytes_of(b.manifest, "id");
 	b.spool_path = bytes_of(b.manifest, "spool");
@@ -499,8 +522,11 @@ int quarantine_restore(char **words)
 	if (qo.to != NULL && words[1] != NULL)
 		return command_usage("quarantine restore --to: one message at a time");
 	store = quarantine_store(false);
-	for (; *words != NULL; words++)
+	for (; *words != NULL; words++) {
+		told_begin("restore");
 		status |= restore_one(store, *words);
+		told_end();
+	}
 	q_store_close(store);
 	return status;
 }
@@ -516,11 +542,17 @@ int quarantine_recover(char **words)
 	if (*words != NULL)
 		return command_usage("quarantine recover: takes no words");
 	store = quarantine_store(false);
+	told_begin("recover");
 	n = q_recover(store, NULL, say_recovered, NULL, &err);
 	q_store_close(store);
 	if (n < 0)
-		return command_failed("%s", err.text);
-	if (!qo.common.quiet)
+		command_failed("%s", err.text);
+	else
+		told_result("done");
+	told_end();
+	if (n < 0)
+		return EXIT_FAILED;
+	if (!qo.common.quiet && !qo.common.json)
 		printf("%d interrupted transaction%s finished or undone\n", n, n == 1 ? "" : "s");
 	return 0;
 }

@@ -80,14 +80,24 @@ static int choose_named(struct q_store *store, char **words, GPtrArray *list)
 
 	for (; *words != NULL; words++) {
 		json_t *manifest;
-		char *entry = manifest_of(store, *words, &manifest);
+		char *entry;
+		bool doomed = false;
 
+		told_begin("purge");
+		entry = manifest_of(store, *words, &manifest);
+		if (entry != NULL)
+			told_entry(entry, manifest);
 		if (entry == NULL)
 			status = EXIT_FAILED;
 		else if (q_kept(store, entry))
 			status = command_failed("%s is kept; see: spoolck quarantine keep --undo", entry);
 		else
+			doomed = true;
+		if (doomed) {
 			doom(list, entry, manifest);
+			told_forget();
+		}
+		told_end();
 		if (entry != NULL)
 			json_decref(manifest);
 		free(entry);
@@ -144,18 +154,29 @@ static bool confirmed(const GPtrArray *list)
 		const struct doomed *d = list->pdata[i];
 
 		bytes += d->bytes;
-		if (i < 20)
-			say(NULL, d->entry);
+		if (i < 20 && !qo.common.json)
+			say(d->entry);
 	}
-	if (list->len > 20)
+	if (list->len > 20 && !qo.common.json)
 		printf("and %u more\n", list->len - 20);
-	if (!isatty(STDIN_FILENO)) {
+	if (!isatty(STDIN_FILENO) || qo.common.json) {
+		told_begin("purge");
 		command_failed("%u entries would be removed for good; --yes does it", list->len);
+		told_end();
 		return false;
 	}
 	printf("Remove %u entries (%" G_GINT64_FORMAT " KiB) for good? [y/N] ", list->len, bytes / 1024);
 	fflush(stdout);
 	return fgets(answer, sizeof answer, stdin) != NULL && (answer[0] == 'y' || answer[0] == 'Y');
+}
+
+static void purged(const char *entry)
+{
+	told_result("done");
+	if (qo.common.quiet || qo.common.json)
+		return;
+	fputs("purged: ", stdout);
+	say(entry);
 }
 
 static int purge_one(struct q_store *store, const char *entry, const json_t *manifest)
@@ -168,14 +189,12 @@ static int purge_one(struct q_store *store, const char *entry, const json_t *man
 
 	if (lodged && root < 0)
 		return EXIT_FAILED;
+	told_entry(entry, manifest);
 	if (q_purge(store, entry, root, &err) != Q_MOVED) {
 		status = command_failed("%s: %s", entry, err.text);
 	} else {
 		quarantine_log("purged", entry, manifest, NULL, NULL);
-		if (!qo.common.quiet) {
-			fputs("purged: ", stdout);
-			say(NULL, entry);
-		}
+		purged(entry);
 	}
 	if (root >= 0)
 		close(root);
@@ -187,12 +206,13 @@ static int purge_one(struct q_store *store, const char *entry, const json_t *man
 static void retention_say(void *arg, const char *entry, const char *error)
 {
 	(void)arg;
-	if (error != NULL) {
+	told_begin("purge");
+	told_entry(entry, NULL);
+	if (error != NULL)
 		command_failed("%s: %s", entry, error);
-	} else if (!qo.common.quiet) {
-		fputs("purged: ", stdout);
-		say(NULL, entry);
-	}
+	else
+		purged(entry);
+	told_end();
 }
 
 static int purge_retention(void)
@@ -208,7 +228,9 @@ static int purge_retention(void)
 		return command_failed("%s", err.text);
 	if (ret == 0)
 		failures = retention_apply(r, store, 0, retention_say, NULL, &done);
-	if (!retention_is_on(r) && !qo.common.quiet)
+	if (qo.common.json)
+		; /* no entry, no event */
+	else if (!retention_is_on(r) && !qo.common.quiet)
 		puts("Nothing to purge: the configuration has neither retain= nor max-size=.");
 	else if (done.purged == 0 && failures == 0 && !qo.common.quiet)
 		puts("Nothing to purge.");
@@ -225,12 +247,15 @@ static int purge_all(struct q_store *store, const GPtrArray *list)
 		struct q_error err = { "" };
 		json_t *manifest;
 
+		told_begin("purge");
+		told_entry(d->entry, NULL);
 		if (q_manifest(store, d->entry, &manifest, &err) < 0) {
 			status |= command_failed("%s: %s", d->entry, err.text);
-			continue;
+		} else {
+			status |= purge_one(store, d->entry, manifest);
+			json_decref(manifest);
 		}
-		status |= purge_one(store, d->entry, manifest);
-		json_decref(manifest);
+		told_end();
 	}
 	return status;
 }
@@ -255,7 +280,7 @@ int quarantine_purge(char **words)
 		q_accepted_expire(store, time(NULL), &err);
 	list = g_ptr_array_new_with_free_func((GDestroyNotify)doomed_free);
 	status = *words != NULL ? choose_named(store, words, list) : choose_filtered(store, list);
-	if (list->len == 0 && status == 0 && !qo.common.quiet)
+	if (list->len == 0 && status == 0 && !qo.common.quiet && !qo.common.json)
 		puts("Nothing to purge.");
 	else if (list->len > 0 && !confirmed(list))
 		status |= EXIT_FAILED;
@@ -277,19 +302,27 @@ int quarantine_keep(char **words)
 	for (; *words != NULL; words++) {
 		struct q_error err = { "" };
 		json_t *manifest;
-		char *entry = manifest_of(store, *words, &manifest);
+		char *entry;
 
+		told_begin("keep");
+		entry = manifest_of(store, *words, &manifest);
 		if (entry == NULL) {
 			status = EXIT_FAILED;
+			told_end();
 			continue;
 		}
+		told_entry(entry, manifest);
 		if (q_keep(store, entry, !qo.undo, &err) < 0) {
 			status = command_failed("%s", err.text);
 		} else {
-			fputs(qo.undo ? "no longer kept: " : "kept: ", stdout);
-			say(NULL, entry);
+			told_result("done");
+			if (!qo.common.json) {
+				fputs(qo.undo ? "no longer kept: " : "kept: ", stdout);
+				say(entry);
+			}
 			quarantine_log(qo.undo ? "no longer kept" : "kept", entry, manifest, NULL, NULL);
 		}
+		told_end();
 		json_decref(manifest);
 		free(entry);
 	}

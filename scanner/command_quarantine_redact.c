@@ -63,7 +63,7 @@ static void told(const char *dir, const json_t *j)
 		putchar('\n');
 		return;
 	}
-	say(NULL, dir);
+	say(dir);
 	printf("  %zu finding(s), the same as before, proved by a fresh worker; text and addresses are masked.\n"
 	       "  Names of files and of header fields, sizes and times stay: have a look before it leaves.\n",
 	       json_array_size(json_object_get(j, "findings")));

@@ -3,6 +3,7 @@
  */
 #include "config.h"
 
+#include "ask.h"
 #include "command.h"
 #include "metrics.h"
 #include "output.h"
@@ -92,7 +93,7 @@ static GPtrArray *open_spools(const struct settings *settings, char **names, con
 	unsigned away;
 	GPtrArray *spools = spools_open(settings, names, not_opened, &opening, &away);
 
-	if (*names == NULL && spools->len + away == 0 && totals->exit == 0)
+	if (*names == NULL && spools->len + away == 0 && totals->exit == 0 && !scan_cancelled)
 		not_opened(&opening, "host", "no spool of a known server is on this host; name one: "
 			   "spoolck scan PATH");
 	for (guint i = 0; i < spools->len; i++)
@@ -108,6 +109,8 @@ static void add_up(struct totals *totals, const struct scan *scan)
 	totals->tally.bytes += scan->tally.bytes;
 	for (unsigned v = 0; v < VERDICT_COUNT; v++)
 		totals->tally.verdicts[v] += scan->tally.verdicts[v];
+	for (unsigned i = 0; i < AGES; i++)
+		totals->tally.ages[i] += scan->tally.ages[i];
 	totals->exit |= scan_exit(scan);
 }
 
@@ -198,12 +201,13 @@ int command_scan_spools(char **names, struct scan_options opt, const struct comm
 	gint64 start = g_get_monotonic_time();
 	GPtrArray *spools;
 
-	output_text_options(isatty(STDOUT_FILENO) && getenv("NO_COLOR") == NULL,
-			    common->quiet, common->all);
+	output_text_options(common->quiet, common->all);
 	if (common->json || common->quiet || given.nagios || given.state != NULL)
 		progress_disable();
 	opt.zygote = command_zygote(); /* before any mail is read */
+	opt.urgent = out->urgent;
 	catch_signals();
+	ask_heed(&scan_cancelled);
 	spools = open_spools(common->settings, names, out, &totals);
 	out->start((struct spool *const *)spools->pdata, spools->len);
 	for (guint i = 0; i < spools->len && !scan_cancelled; i++) {

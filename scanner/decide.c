@@ -61,22 +61,49 @@ static void think_again(struct outcome *o)
 	o->held = false;
 }
 
-/* Too many messages with one and the same finding look like an error of ours. */
-static void brake_same(struct scan *scan)
+/* How many corrupt messages have which worst finding. */
+static void count_same(const struct scan *scan, guint same[F_COUNT])
 {
-	guint same[F_COUNT] = { 0 };
-
+	memset(same, 0, F_COUNT * sizeof same[0]);
 	for (guint i = 0; i < scan->outcomes->len; i++) {
 		const struct outcome *o = scan->outcomes->pdata[i];
 
 		if (o->verdict == VERDICT_CORRUPT)
 			same[outcome_worst(o)->id]++;
 	}
+}
+
+/* Too many messages with one and the same finding look like an error of ours. */
+static bool is_suspicious(const struct scan *scan, guint same)
+{
+	return same > BRAKE_SAME && (guint64)same * 3 > scan->tally.messages;
+}
+
+const struct outcome *decide_alike(const struct scan *scan)
+{
+	guint same[F_COUNT];
+
+	count_same(scan, same);
+	for (guint i = 0; i < scan->outcomes->len; i++) {
+		const struct outcome *o = scan->outcomes->pdata[i];
+
+		if (o->verdict == VERDICT_CORRUPT && o->id != NULL && o->action != ACTION_MOVED &&
+		    is_suspicious(scan, same[outcome_worst(o)->id]))
+			return o;
+	}
+	return NULL;
+}
+
+static void brake_same(struct scan *scan)
+{
+	guint same[F_COUNT];
+
+	count_same(scan, same);
 	for (guint i = 0; i < scan->outcomes->len; i++) {
 		struct outcome *o = scan->outcomes->pdata[i];
 		guint n = o->action == ACTION_PLANNED ? same[outcome_worst(o)->id] : 0;
 
-		if (n > BRAKE_SAME && (guint64)n * 3 > scan->tally.messages)
+		if (is_suspicious(scan, n))
 			refuse(o, "brake: over a third of the spool has the same finding, which may be "
 				  "our error; --max-move none overrides");
 	}

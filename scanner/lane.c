@@ -44,6 +44,7 @@ static struct reader {
 	uint8_t in[sizeof(struct lane_job) + JOB_BYTES_MAX];
 	uint32_t clean;              /* messages of a brief job without a finding */
 	uint64_t clean_bytes;
+	uint16_t ages[AGES];         /* of them; a job has fewer names than this can count */
 	uint8_t out[FRAME_MAX];
 	size_t out_len;
 	uint8_t frame[FRAME_MAX];    /* the worker's */
@@ -91,9 +92,12 @@ static void result(struct slot *s, const struct load_end *end, const struct answ
 	put_result(&head, s->path, a != NULL ? a->body : NULL);
 }
 
-/* Nothing to report: counted, told at the end of the job. */
+/* Nothing to report: counted, told at the end of the job. Where the server wrote no arrival, the file's time has to do. */
 static void clean(struct slot *s)
 {
+	int64_t arrival = r.report.has_arrival ? r.report.arrival : s->facts[0].mtime.tv_sec;
+
+	r.ages[ages_class(r.config.site.now, arrival)]++;
 	s->answered = true;
 	r.clean++;
 	r.clean_bytes += s->facts[0].size;
@@ -309,6 +313,7 @@ static void job_run(const char *strings)
 
 	r.clean = 0;
 	r.clean_bytes = 0;
+	memset(r.ages, 0, sizeof r.ages);
 	if (r.job.fresh)
 		dismiss(&r.worker);
 	r.source = (struct slot_source){
@@ -328,6 +333,7 @@ static void job_run(const char *strings)
 		dismiss(&r.worker);
 	done.clean = r.clean;
 	done.facts.size = r.clean_bytes;
+	memcpy(done.ages, r.ages, sizeof done.ages);
 	put_result(&done, "", NULL);
 	out_flush();
 }
@@ -355,7 +361,8 @@ static _Noreturn void reader_main(void)
 
 	close_others();
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	signal(SIGINT, SIG_IGN); /* the coordinator decides when to end */
+	signal(SIGINT, SIG_IGN); /* the coordinator decides when to end, also where a service manager tells all */
+	signal(SIGTERM, SIG_IGN);
 	if (on_volume())
 		volume_inherited(r.config.reach->volume);
 	if (lanemem_open(&r.mem) < 0)

@@ -10,6 +10,7 @@
 #ifndef LANE_H
 #define LANE_H
 
+#include "ages.h"
 #include "format.h"
 #include "bounds.h"
 #include "reach.h"
@@ -70,6 +71,7 @@ struct lane_result {
 	uint8_t place;      /* where the message was found, maybe not where it was listed */
 	int32_t error;
 	uint32_t clean;     /* LANE_JOB_DONE: messages without a finding, facts.size bytes in all */
+	uint16_t ages[AGES];/* ... and how many of them have which age */
 	uint64_t offset;
 	struct file_facts facts;
 	uint32_t path_len;  /* bytes that follow: path below the spool's root, terminated */

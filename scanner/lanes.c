@@ -46,6 +46,8 @@ struct lanes {
 	unsigned count, hangs;
 	uint32_t seq;
 	gint64 deadline; /* lanes_until() */
+	const volatile int *cancelled; /* lanes_heed() */
+	bool hurried;    /* the deadline has been brought forward for it */
 	bool forgot;     /* a job, since then */
 	GQueue retry;    /* struct pending of one name each */
 	uint8_t frame[FRAME_MAX];
@@ -200,13 +202,13 @@ static bool late(const struct lanes *lanes)
 	return lanes->deadline != 0 && g_get_monotonic_time() >= lanes->deadline;
 }
 
-/* How long a silent reader may be waited for now, in milliseconds. */
+/* How long to wait for a silent reader before looking at the clocks again, in milliseconds: a signal
+ * that comes just before the wait does not end it. */
 static int patience(const struct lanes *lanes)
 {
 	gint64 left = lanes->deadline - g_get_monotonic_time();
 
-	return lanes->deadline == 0 ? READER_DEADLINE_MS
-				    : (int)CLAMP(left / 1000 + 1, 0, READER_DEADLINE_MS);
+	return lanes->deadline == 0 ? LOOK_UP_MS : (int)CLAMP(left / 1000 + 1, 0, LOOK_UP_MS);
 }
 
 /* Time is up: nobody waits for what is pending any more. */
@@ -232,15 +234,34 @@ void lanes_until(struct lanes *lanes, gint64 deadline)
 {
 	lanes->deadline = deadline;
 	lanes->forgot = false;
+	lanes->hurried = false;
 }
 
-/* Wait until some lane says something, and deliver it; lanes that are silent for too
- * long are given up. */
-static void pump(struct lanes *lanes)
+void lanes_heed(struct lanes *lanes, const volatile int *cancelled)
+{
+	lanes->cancelled = cancelled;
+}
+
+/* Somebody wants the run to end: whatever is pending has to come soon. */
+static void heed(struct lanes *lanes)
+{
+	gint64 soon = g_get_monotonic_time() + CANCEL_GRACE_MS * 1000;
+
+	if (lanes->cancelled == NULL || !*lanes->cancelled || lanes->hurried)
+		return;
+	lanes->hurried = true;
+	if (lanes->deadline == 0 || soon < lanes->deadline)
+		lanes->deadline = soon;
+}
+
+/* Wait until some lane says something, or as long as `wait` milliseconds, and deliver it; lanes that are silent for
+ * too long are given up. */
+static void pump(struct lanes *lanes, int wait)
 {
 	struct pollfd fds[LANES_MAX];
 	gint64 now;
 
+	heed(lanes);
 	if (late(lanes)) {
 		forget(lanes);
 		return;
@@ -251,7 +272,7 @@ static void pump(struct lanes *lanes)
 
 		fds[i] = (struct pollfd){ .fd = l->count > 0 ? l->fd : -1, .events = POLLIN };
 	}
-	if (poll(fds, lanes->count, patience(lanes)) < 0)
+	if (poll(fds, lanes->count, MIN(wait, patience(lanes))) < 0)
 		return; /* a signal: the caller looks at its flag */
 	now = g_get_monotonic_time();
 	for (unsigned i = 0; i < lanes->count; i++) {
@@ -297,8 +318,9 @@ static void hand_out(struct lanes *lanes, const struct lane_job *job, const char
 	struct lane *l;
 	struct pending *p, lost;
 
+	pump(lanes, 0); /* what is known is told before more is asked */
 	while ((l = lane_free(lanes, job->bytes)) == NULL && any(lanes, true))
-		pump(lanes);
+		pump(lanes, LOOK_UP_MS);
 	if (late(lanes)) {
 		lanes->forgot = true;
 		return;
@@ -355,7 +377,7 @@ bool lanes_drain(struct lanes *lanes)
 	do {
 		hand_out_retries(lanes);
 		while (any(lanes, false))
-			pump(lanes);
+			pump(lanes, LOOK_UP_MS);
 	} while (!g_queue_is_empty(&lanes->retry));
 	return !lanes->forgot;
 }
@@ -368,6 +390,8 @@ void lanes_close(struct lanes *lanes)
 		if (l->fd < 0)
 			continue;
 		close(l->fd);
+		/* it has nothing to do and nothing to lose; somebody may have stopped it */
+		kill(l->pid, SIGKILL);
 		waitpid(l->pid, NULL, 0);
 	}
 	g_queue_clear_full(&lanes->retry, g_free);

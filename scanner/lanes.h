@@ -39,6 +39,10 @@ bool lanes_drain(struct lanes *lanes);
  * anew. */
 void lanes_until(struct lanes *lanes, gint64 deadline);
 
+/* When *cancelled becomes nonzero (a signal handler's), what is pending gets CANCEL_GRACE_MS more, then it is as if
+ * lanes_until() had been reached. */
+void lanes_heed(struct lanes *lanes, const volatile int *cancelled);
+
 /* End the readers. */
 void lanes_close(struct lanes *lanes);
 

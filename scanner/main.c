@@ -53,13 +53,27 @@ int command_usage(const char *format, ...)
 	return EXIT_USAGE;
 }
 
+static void (*heed_failures)(const char *sentence);
+
+void command_heed_failures(void (*heed)(const char *sentence))
+{
+	heed_failures = heed;
+}
+
 int command_failed(const char *format, ...)
 {
+	g_autofree char *text = NULL;
 	va_list args;
 
 	va_start(args, format);
 	say("", format, args);
 	va_end(args);
+	if (heed_failures == NULL)
+		return EXIT_FAILED;
+	va_start(args, format);
+	text = g_strdup_vprintf(format, args);
+	va_end(args);
+	heed_failures(text);
 	return EXIT_FAILED;
 }
 

@@ -31,6 +31,8 @@ struct output {
 	scan_passing *passing;
 	void (*scan)(const struct scan *scan);
 	void (*summary)(const struct totals *totals);
+	/* See scan_options.urgent. NULL: all is told at the end. */
+	void (*urgent)(const struct scan *scan, struct outcome *o);
 };
 
 extern const struct output output_text, output_json, output_nagios, output_state;
@@ -47,8 +49,8 @@ bool output_state_end(char **error_r);
  * 3 UNKNOWN. */
 int nagios_status(int bits, const struct totals *t);
 
-/* Colour on a terminal; --quiet: silence unless there is something to say; --all. */
-void output_text_options(bool colour, bool quiet, bool all);
+/* --quiet: silence unless there is something to say; --all. Looks whether standard output is a terminal. */
+void output_text_options(bool quiet, bool all);
 
 /* The finding as an object of the documented fields (new reference). */
 json_t *json_finding(const struct scan *scan, const struct outcome *o, const struct finding *f);

@@ -3,7 +3,7 @@
  *
  * Strings are bytes made UTF-8 by escape_json() (invertible); the fields are
  * those of spoolck-json(5). Written with jansson, one object per line, flushed at the
- * end of each spool.
+ * end of each spool and after what cannot wait.
  */
 #include "config.h"
 
@@ -158,12 +158,26 @@ static void message(const struct scan *scan, const struct outcome *o)
 	line(j);
 }
 
-static void outcome(const struct scan *scan, const struct outcome *o)
+static void findings(const struct scan *scan, const struct outcome *o)
 {
 	for (unsigned i = 0; o->report != NULL && i < o->report->count; i++)
 		line(json_finding(scan, o, &o->report->findings[i]));
+}
+
+static void outcome(const struct scan *scan, const struct outcome *o)
+{
+	if (!o->told)
+		findings(scan, o);
 	if (o->id != NULL)
 		message(scan, o);
+}
+
+/* What was found is told now; the message itself follows when it is known what became of it. */
+static void urgent(const struct scan *scan, struct outcome *o)
+{
+	findings(scan, o);
+	fflush(stdout);
+	o->told = true;
 }
 
 static void passing(void *arg, const struct scan *scan, const struct outcome *o)
@@ -183,6 +197,17 @@ static void scan_done(const struct scan *scan)
 	fflush(stdout);
 }
 
+/* Messages by age: each class reaches up to the bound of the next one. */
+static json_t *ages(const guint64 *counts)
+{
+	json_t *array = json_array();
+
+	for (unsigned i = 0; i < AGES; i++)
+		json_array_append_new(array, json_pack("{s:o,s:o}", "below", ages_below[i] == INT64_MAX ? json_null()
+						       : json_integer(ages_below[i]), "messages", json_u64(counts[i])));
+	return array;
+}
+
 static void summary(const struct totals *t)
 {
 	json_t *j = json_object();
@@ -194,6 +219,7 @@ static void summary(const struct totals *t)
 	json_object_set_new(j, "moved", json_u64(t->tally.moved));
 	json_object_set_new(j, "purged", json_u64(t->purged));
 	json_object_set_new(j, "quarantined", json_u64(t->quarantined));
+	json_object_set_new(j, "ages", ages(t->tally.ages));
 	json_object_set_new(j, "bytes", json_u64(t->tally.bytes));
 	json_object_set_new(j, "seconds", json_real(t->seconds));
 	json_object_set_new(j, "exit", json_integer(t->exit));
@@ -201,4 +227,4 @@ static void summary(const struct totals *t)
 	fflush(stdout);
 }
 
-const struct output output_json = { start, error, passing, scan_done, summary };
+const struct output output_json = { start, error, passing, scan_done, summary, urgent };

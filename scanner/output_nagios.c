@@ -107,4 +107,4 @@ static void summary(const struct totals *t)
 	fflush(stdout);
 }
 
-const struct output output_nagios = {start, error, passing, scan_done, summary};
+const struct output output_nagios = { start, error, passing, scan_done, summary, NULL };

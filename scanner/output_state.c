@@ -283,4 +283,4 @@ static void summary(const struct totals *totals)
 	fflush(stdout);
 }
 
-const struct output output_state = { start, error, passing, scan_done, summary };
+const struct output output_state = { start, error, passing, scan_done, summary, NULL };

@@ -8,6 +8,7 @@
 
 #include "work.h"
 
+#include "accepted.h"
 #include "names.h"
 #include "news.h"
 #include "wire.h"
@@ -89,6 +90,16 @@ void work_settle(const struct work *w, struct outcome *o, enum lane_status statu
 
 /* --- Results ---------------------------------------------------------------- */
 
+/* Where a message lies, and how old it is. Where nothing says when it arrived the file's time has to do; what was
+ * never read has none. */
+static void count_queued(struct work *w, unsigned place, const struct report *r, const struct file_facts *facts)
+{
+	w->scan->placed[place]++;
+	if (facts->mode != 0)
+		w->scan->tally.ages[ages_class(w->scan->spool->site.now, r != NULL && r->has_arrival
+					       ? r->arrival : facts->mtime.tv_sec)]++;
+}
+
 static void count(struct work *w, const struct outcome *o)
 {
 	struct tally *t = &w->scan->tally;
@@ -96,6 +107,8 @@ static void count(struct work *w, const struct outcome *o)
 	t->messages++;
 	t->verdicts[o->verdict]++;
 	t->bytes += o->facts.size;
+	if (o->verdict != VERDICT_FOREIGN)
+		count_queued(w, o->place, o->report, &o->facts);
 }
 
 void work_keep(struct work *w, struct outcome *o)
@@ -123,6 +136,7 @@ static bool pass_quickly(struct work *w, const struct lane_result *res)
 	w->scan->tally.messages++;
 	w->scan->tally.verdicts[VERDICT_OK]++;
 	w->scan->tally.bytes += res->facts.size;
+	count_queued(w, res->place, &w->report, &res->facts);
 	return true;
 }
 
@@ -134,6 +148,7 @@ static void first_result(struct work *w, const struct lane_result *res, const ch
 		return;
 	o = work_outcome(w, res, path);
 	work_settle(w, o, res->status, res, &w->report);
+	w->damaged += o->verdict == VERDICT_CORRUPT;
 	if (o->verdict == VERDICT_CORRUPT || o->verdict == VERDICT_SUSPECT)
 		g_ptr_array_add(w->confirm, o);
 	else if (o->verdict == VERDICT_OK || o->verdict == VERDICT_NOTED ||
@@ -141,6 +156,14 @@ static void first_result(struct work *w, const struct lane_result *res, const ch
 		work_pass(w, o);
 	else
 		work_keep(w, o);
+}
+
+/* What stops the server is told now, not at the end of a spool that may take minutes. */
+static void hurry(const struct work *w, struct outcome *o)
+{
+	if (w->scan->options->urgent != NULL && o->verdict == VERDICT_CORRUPT &&
+	    o->impact == IMPACT_SERVER_STOPS && !accepted_is(w->scan, o))
+		w->scan->options->urgent(w->scan, o);
 }
 
 /* What the fresh worker says counts, and nothing else. */
@@ -153,8 +176,23 @@ static void confirmed(struct work *w, struct outcome *o, const struct lane_resul
 	work_settle(w, now, res->status, res, &w->report);
 	if (now->verdict == VERDICT_OK || now->verdict == VERDICT_NOTED)
 		work_pass(w, now);
-	else
+	else {
 		work_keep(w, now);
+		hurry(w, now);
+	}
+}
+
+/* Messages that a job only counted. */
+static void count_clean(struct work *w, const struct lane_job *job, const struct lane_result *res)
+{
+	struct tally *t = &w->scan->tally;
+
+	t->messages += res->clean;
+	t->verdicts[VERDICT_OK] += res->clean;
+	t->bytes += res->facts.size;
+	w->scan->placed[job->place] += res->clean;
+	for (unsigned i = 0; i < AGES; i++)
+		t->ages[i] += res->ages[i];
 }
 
 void work_result(void *arg, const struct lane_job *job, const struct lane_result *result,
@@ -163,8 +201,9 @@ void work_result(void *arg, const struct lane_job *job, const struct lane_result
 	struct work *w = arg;
 	struct lane_result res = *result;
 
-	w->done += res.status == LANE_JOB_DONE ? res.clean : 1;
-	progress_show(w->progress, w->done);
+	if (job->fresh == w->again)
+		w->done += res.status == LANE_JOB_DONE ? res.clean : 1;
+	progress_show(w->progress, w->done, w->damaged);
 	news_tell(w->scan, false);
 	if (res.status == LANE_REPORT && !wire_get_report(answer, res.answer_len, &w->report)) {
 		res.status = LANE_UNCHECKED;
@@ -175,9 +214,7 @@ void work_result(void *arg, const struct lane_job *job, const struct lane_result
 			severity_doubt(&w->report);
 	}
 	if (res.status == LANE_JOB_DONE) {
-		w->scan->tally.messages += res.clean;
-		w->scan->tally.verdicts[VERDICT_OK] += res.clean;
-		w->scan->tally.bytes += res.facts.size;
+		count_clean(w, job, &res);
 	} else if (job->fresh) {
 		struct outcome *o = g_steal_pointer(&w->confirm->pdata[job->tag]);
 

@@ -27,6 +27,31 @@ volatile int scan_cancelled;
 
 /* --- Names ------------------------------------------------------------------ */
 
+/* Have number `i` of those that wait read and checked once more, by a worker that has seen nothing else. */
+static void ask_again(struct work *w, guint i)
+{
+	const struct outcome *o = w->confirm->pdata[i];
+	struct lane_job job = { .tag = i, .place = (uint8_t)o->place, .verb = VERB_CHECK,
+				.depth = (uint8_t)outcome_depth(w->scan->spool, o), .fresh = true };
+	g_autofree char *dir = g_path_get_dirname(o->path);
+
+	lanes_submit_one(w->lanes, job, dir, base_of(o->path));
+}
+
+/* What seems to stop the server does not wait for the end of the walk. Answers that come in while
+ * a job is handed out may make the list longer. */
+static void ask_urgent(struct work *w)
+{
+	if (w->scan->options->urgent == NULL)
+		return;
+	while (w->hurried < w->confirm->len) {
+		const struct outcome *o = w->confirm->pdata[w->hurried++];
+
+		if (o != NULL && o->verdict == VERDICT_CORRUPT && o->impact == IMPACT_SERVER_STOPS)
+			ask_again(w, w->hurried - 1);
+	}
+}
+
 static void job_flush(struct work *w)
 {
 	if (w->job.count == 0)
@@ -35,6 +60,7 @@ static void job_flush(struct work *w)
 	lanes_submit(w->lanes, w->job, w->strings);
 	w->job.count = 0;
 	w->used = 0;
+	ask_urgent(w);
 }
 
 static void job_add(struct work *w, unsigned place, unsigned depth, const char *dir,
@@ -198,29 +224,41 @@ static void let_it_go(const struct work *w)
 	for (guint i = 0; i < w->confirm->len; i++) {
 		const struct outcome *o = w->confirm->pdata[i];
 
-		if (o->verdict == VERDICT_CORRUPT &&
+		if (o != NULL && o->verdict == VERDICT_CORRUPT &&
 		    (o->impact == IMPACT_STRANDED || o->impact == IMPACT_DAMAGED_DELIVERY) &&
 		    w->scan->spool->running != SERVER_STOPPED) {
-			g_usleep(CONFIRM_AFTER_MS * 1000);
+			for (int ms = 0; ms < CONFIRM_AFTER_MS && !scan_cancelled; ms += LOOK_UP_MS)
+				g_usleep(LOOK_UP_MS * 1000);
 			return;
 		}
 	}
 }
 
+/* All answers to what was handed out, and to what they make us ask at once. False when time was up. */
+static bool drain(struct work *w)
+{
+	bool whole = lanes_drain(w->lanes);
+
+	ask_urgent(w);
+	return lanes_drain(w->lanes) && whole;
+}
+
 static void confirm(struct work *w)
 {
+	guint64 waiting = 0;
+
+	for (guint i = 0; i < w->confirm->len; i++)
+		waiting += w->confirm->pdata[i] != NULL;
 	if (!w->scan->cut_short)
 		let_it_go(w);
-	for (guint i = 0; i < w->confirm->len; i++) {
-		const struct outcome *o = w->confirm->pdata[i];
-		struct lane_job job = { .tag = i, .place = (uint8_t)o->place, .verb = VERB_CHECK,
-					.depth = (uint8_t)outcome_depth(w->scan->spool, o),
-					.fresh = true };
-		g_autofree char *dir = g_path_get_dirname(o->path);
-
-		lanes_submit_one(w->lanes, job, dir, base_of(o->path));
-	}
+	w->done = 0;
+	w->again = true;
+	progress_again(w->progress, waiting);
+	for (guint i = 0; i < w->confirm->len; i++)
+		if (w->confirm->pdata[i] != NULL)
+			ask_again(w, i);
 	lanes_drain(w->lanes);
+	w->again = false;
 	for (guint i = 0; i < w->confirm->len; i++) {
 		struct outcome *o = w->confirm->pdata[i];
 
@@ -231,6 +269,7 @@ static void confirm(struct work *w)
 		work_keep(w, o);
 	}
 	g_ptr_array_set_size(w->confirm, 0);
+	w->hurried = 0;
 }
 
 /* Worst first; what could not be checked before everything else. */
@@ -329,13 +368,12 @@ static void examine(struct work *w)
 	walk_messages(w);
 	if (!w->scan->cut_short) /* while the lanes are busy with the last messages */
 		walk_companions(w);
-	lanes_drain(w->lanes);
+	drain(w);
 	/* Mail that came, or moved to a place that was already behind us. */
 	if (!w->scan->cut_short && w->scan->spool->running != SERVER_STOPPED) {
 		walk_messages(w);
-		lanes_drain(w->lanes);
 	}
-	w->scan->cut_short |= !lanes_drain(w->lanes);
+	w->scan->cut_short |= !drain(w);
 	lanes_until(w->lanes, 0);
 	whole_depths(w);
 	confirm(w);
@@ -367,8 +405,9 @@ struct scan *scan_run(struct spool *spool, const struct scan_options *options,
 	w->seen = seen_new();
 	w->lanes = lanes_open(&config, options->lanes, work_result, w, &error);
 	if (w->lanes != NULL) {
-		w->progress = progress_new(spool);
+		w->progress = progress_new(spool, &scan_cancelled);
 		lanes_until(w->lanes, options->deadline);
+		lanes_heed(w->lanes, &scan_cancelled);
 		if (options->staged)
 			examine_staged(w);
 		else

@@ -57,6 +57,7 @@ struct outcome {
 	char *reason;                 /* of the action, for people */
 	bool held;                    /* refused by decide(), which may think again */
 	bool accepted;                /* by an operator: left alone */
+	bool told;                    /* its findings were told while the scan ran */
 	char *entry;                  /* in the store, when moved */
 };
 
@@ -65,7 +66,12 @@ void outcome_free(struct outcome *o);
 struct tally {
 	guint64 messages, verdicts[VERDICT_COUNT], moved, bytes;
 	guint64 accepted[VERDICT_COUNT]; /* of these, left alone because an operator said so */
+	guint64 ages[AGES]; /* of what could be read; ages_class() */
 };
+
+struct scan;
+/* What is told while the scan runs. */
+typedef void scan_passing(void *arg, const struct scan *scan, const struct outcome *o);
 
 struct scan_options {
 	enum policy policy;
@@ -83,6 +89,9 @@ struct scan_options {
 	const struct severity_rules *severities; /* NULL: as the findings have it */
 	const struct retention *retention;       /* NULL: the store may grow */
 	int zygote;
+	/* Called for what stops the server as soon as a fresh worker has confirmed it, before the scan is over and
+	 * anything is moved, unless an operator has accepted it. Its `told` is the callee's. NULL: nobody is. */
+	void (*urgent)(const struct scan *scan, struct outcome *o);
 };
 
 struct scan {
@@ -91,6 +100,7 @@ struct scan {
 	GPtrArray *outcomes;          /* struct outcome, worst first when the scan is over */
 	struct tally tally;
 	guint64 noted[F_COUNT];       /* how many messages have this notice as their worst */
+	guint64 placed[PLACES_MAX];   /* messages by place, without what is no queue file */
 	GPtrArray *notes;             /* char *: what the operator should know about this run */
 	uint16_t reached;             /* staged: bit per place that was looked at wholly */
 	bool early;                   /* staged: more places are to come */
@@ -99,11 +109,9 @@ struct scan {
 	double seconds;
 };
 
-/* Called for every message that is not kept (ok and noted), while the scan runs. */
-typedef void scan_passing(void *arg, const struct scan *scan, const struct outcome *o);
-
-/* Examine the spool, and act as the options say. The scan belongs to the caller
- * (scan_free); the spool stays the caller's and has to outlive it. */
+/* Examine the spool, and act as the options say. `passing` is called for every message that is not kept (ok
+ * and noted), while the scan runs. The scan belongs to the caller (scan_free); the spool stays the caller's and
+ * has to outlive it. */
 struct scan *scan_run(struct spool *spool, const struct scan_options *options,
 		      scan_passing *passing, void *arg);
 void scan_free(struct scan *scan);
@@ -139,6 +147,9 @@ struct outcome *spool_locate(const struct spool *spool, const char *id);
  * when more is known: what it refused itself is then looked at anew. While scan->early only what stops
  * the server is planned. */
 void decide(struct scan *scan);
+
+/* A message that the brake for all runs holds back, or would, because too many have the same finding; NULL = none. */
+const struct outcome *decide_alike(const struct scan *scan);
 
 /* act.c: finish what an interrupted run left (acting runs only); move what is planned, and, when the scan
  * is over, what an earlier run left in a lodge. */

@@ -494,6 +494,9 @@ void spool_close(struct spool *spool)
 
 bool spool_excludes(const struct spool *spool, const char *path)
 {
+	/* where the root is a place; nobody would write it so */
+	if (strncmp(path, "./", 2) == 0)
+		path += 2;
 	for (char **p = spool->exclude; p != NULL && *p != NULL; p++)
 		if (fnmatch(*p, path, FNM_PATHNAME | FNM_LEADING_DIR) == 0)
 			return true;

@@ -85,6 +85,22 @@ static const struct spool_settings *by_directory(const struct settings *settings
 	return found;
 }
 
+/* The section that holds for a spool: its own, or that of the directory in which it lies beside others of its
+ * server. */
+static const struct spool_settings *section_of(const struct settings *settings, const struct spool *spool)
+{
+	const struct spool_settings *s = by_directory(settings, spool->path);
+	g_autofree char *above = g_path_get_dirname(spool->path);
+
+	return s != NULL || !spool->format->several_below ? s : by_directory(settings, above);
+}
+
+/* TYPE:PATH, or PATH, of a section (g_free). */
+static char *typed_of(const struct spool_settings *s)
+{
+	return s->format != NULL ? g_strconcat(s->format, ":", s->path, NULL) : g_strdup(s->path);
+}
+
 /* The lists of the spool and of all spools in one, or only what the command line says. */
 static char **excluded(const struct settings *settings, const struct spool_settings *s)
 {
@@ -116,14 +132,13 @@ static void apply(const struct settings *settings, const struct spool_settings *
 
 void spools_apply(const struct settings *settings, struct spool *spool)
 {
-	apply(settings, by_directory(settings, spool->path), spool);
+	apply(settings, section_of(settings, spool), spool);
 }
 
+/* The spool of a section, or `typed`, one of several. */
 static struct spool *open_section(const struct settings *settings, const struct spool_settings *s,
-				  char **error_r)
+				  const char *typed, char **error_r)
 {
-	g_autofree char *typed = s->format != NULL ? g_strconcat(s->format, ":", s->path, NULL)
-						   : g_strdup(s->path);
 	struct spool *spool = spool_open(typed, error_r);
 
 	if (spool != NULL)
@@ -142,12 +157,15 @@ struct spool *spools_open_one(const struct settings *settings, const char *word,
 		s = by_directory(settings, path);
 	if (is_unmounted(s, error_r))
 		return NULL;
-	if (named != NULL)
-		return open_section(settings, named, error_r);
+	if (named != NULL) {
+		g_autofree char *typed = typed_of(named);
+
+		return open_section(settings, named, typed, error_r);
+	}
 	spool = spool_open(word, error_r);
 	if (spool == NULL)
 		return NULL;
-	s = by_directory(settings, spool->path); /* now also of TYPE and TYPE:PATH */
+	s = section_of(settings, spool); /* now also of TYPE and TYPE:PATH */
 	apply(settings, s, spool);
 	if (is_unmounted(s, error_r))
 		g_clear_pointer(&spool, spool_close);
@@ -235,6 +253,27 @@ static bool is_away(const struct settings *settings, const char *path)
 	return is_unmounted(by_directory(settings, path), NULL);
 }
 
+/* All spools of a section: mostly one. */
+static void add_section(const struct settings *settings, GPtrArray *spools, const struct spool_settings *s,
+			spools_told *told, void *arg)
+{
+	g_autofree char *typed = typed_of(s);
+	char *one[] = { typed, NULL };
+	g_auto(GStrv) each = spool_expand_all(one);
+
+	for (char **name = each; *name != NULL; name++) {
+		char *error = NULL;
+		struct spool *spool;
+		const char *path;
+
+		spool_type(*name, &path);
+		if (is_among(spools, path)) /* inside of one before it */
+			continue;
+		spool = open_section(settings, s, *name, &error);
+		add(settings, spools, strcmp(*name, typed) == 0 ? s->name : *name, spool, error, told, arg);
+	}
+}
+
 static void add_all(const struct settings *settings, GPtrArray *spools, spools_told *told,
 		    void *arg, unsigned *away_r)
 {
@@ -242,17 +281,11 @@ static void add_all(const struct settings *settings, GPtrArray *spools, spools_t
 
 	for (guint i = 0; i < settings->spools->len; i++) {
 		const struct spool_settings *s = settings->spools->pdata[i];
-		char *error = NULL;
-		struct spool *spool;
 
-		if (is_unmounted(s, NULL)) {
+		if (is_unmounted(s, NULL))
 			(*away_r)++;
-			continue;
-		}
-		if (is_among(spools, s->path)) /* inside of one before it */
-			continue;
-		spool = open_section(settings, s, &error);
-		add(settings, spools, s->name, spool, error, told, arg);
+		else
+			add_section(settings, spools, s, told, arg);
 	}
 	for (char **name = host; name != NULL && *name != NULL; name++) {
 		char *error = NULL;
@@ -272,15 +305,20 @@ static void add_all(const struct settings *settings, GPtrArray *spools, spools_t
 /* The spools that a word stands for: mostly itself. */
 static char **stands_for(const struct settings *settings, char *word)
 {
-	char *one[] = { word, NULL };
+	const struct spool_settings *named = by_name(settings, word);
+	g_autofree char *typed = named != NULL ? typed_of(named) : g_strdup(word);
 	g_autofree char *cwd = g_get_current_dir(), *whole = NULL;
+	char *one[] = { word, NULL }, *meant[] = { typed, NULL };
+	g_auto(GStrv) each = NULL;
 	const char *path;
 
-	spool_type(word, &path);
+	spool_type(typed, &path);
 	whole = g_canonicalize_filename(path, cwd);
-	if (by_name(settings, word) != NULL || is_away(settings, whole))
+	if (is_away(settings, whole))
 		return g_strdupv(one);
-	return spool_expand_all(one);
+	each = spool_expand_all(meant);
+	/* by its own name, so that what cannot be opened is told under that */
+	return g_strv_length(each) == 1 && strcmp(each[0], typed) == 0 ? g_strdupv(one) : g_steal_pointer(&each);
 }
 
 GPtrArray *spools_open(const struct settings *settings, char **words, spools_told *told, void *arg,

@@ -20,13 +20,15 @@ struct work {
 	struct seen *seen;
 	struct report report;      /* room to decode in */
 	GPtrArray *confirm;        /* outcomes that a fresh worker has to confirm */
+	guint hurried;             /* of them, those before this one were asked about at once if they stop the server */
 	scan_passing *passing;
 	void *arg;
+	bool again;                /* all that is left is the second look */
 	struct lane_job job;       /* being filled */
 	char strings[JOB_BYTES_MAX];
 	size_t used;
 	char path[PATH_MAX];       /* room to put a path together */
-	guint64 done;
+	guint64 done, damaged;     /* for the progress line: results, corrupt ones at the first look */
 	uint16_t depths[PLACES_MAX]; /* bit per level of hash directories at which messages lie */
 	struct progress *progress;
 };

@@ -122,6 +122,7 @@ static _Noreturn void zygote_main(int sock, const struct sandbox_user *user)
 	prctl(PR_SET_PDEATHSIG, SIGKILL); /* a change of user clears it: so only now */
 	signal(SIGCHLD, SIG_IGN);
 	signal(SIGINT, SIG_IGN);          /* the coordinator decides when to end */
+	signal(SIGTERM, SIG_IGN);
 	say(0, HELLO_READY, ret < 0 ? ret : landlock, what);
 	if (ret < 0)
 		_exit(1);

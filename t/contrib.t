@@ -149,4 +149,51 @@ subtest 'sysv and OpenRC' => sub {
     is((sh("set -e; $text\nstart_pre"))[0], 0, 'never a failure');
 };
 
+# The formats' own tables: what is run, and where spools usually are.
+my $formats = join '', map { read_file($_) } glob dirname($contrib) . '/parsers/*.c';
+
+subtest 'AppArmor' => sub {
+    tool('apparmor_parser') or return;
+    my $profile = "$contrib/apparmor/usr.sbin.spoolck";
+    my ($status, $out) = sh("PATH=\$PATH:/usr/sbin:/sbin apparmor_parser -Q -K \Q$profile\E");
+    is($status, 0, 'parses') or diag($out);
+    write_file(my $wrong = scratch() . '/wrong', read_file($profile) =~ s/capability chown,/capability nosuchthing,/r);
+    isnt((sh("PATH=\$PATH:/usr/sbin:/sbin apparmor_parser -Q -K \Q$wrong\E"))[0], 0, 'and what is wrong does not');
+    my $text = read_file($profile);
+    like($text, qr/^profile .*flags=\([^)]*\bcomplain\b/m, 'refuses nothing unless somebody wants it');
+    my @commands = ($formats =~ /_command\[\] = \{\s*"([^"]+)"/g, $formats =~ /\.wake_command = "([^" ]+)/g);
+    ok(@commands > 8, 'commands of the servers');
+    my $ux = join ' ', $text =~ /^\s*(\S+) Ux,$/mg;
+    is(join(' ', grep { $ux !~ /[{,\/]\Q$_\E[,}]/ } @commands), '', 'each of them may be run');
+    my @roots = map { /"([^"]+)"/g } $formats =~ /default_roots\[\] = \{(.*?)\}/sg;
+    ok(@roots > 8, 'usual places of spools');
+    my @rules = map { my $r = $_; $r =~ s/\{,\*\*\}\z//; $r =~ /^(.*)\{(.*)\}(.*)$/ ? map { "$1$_$3" } split /,/, $2 : $r }
+        $text =~ /^\s*(\S+) rwlk,$/mg;
+    s/\*/[^\/]*/g, s/\/\z// for @rules;
+    for my $root (@roots) { ok((grep { $root =~ /^$_\z/ } @rules), "$root may be written") }
+};
+
+subtest 'SELinux' => sub {
+    tool($_) or return for qw(checkmodule semodule_package);
+    my $dir = scratch();
+    my $te = read_file("$contrib/selinux/spoolck.te");
+    my $build = sub {
+        write_file("$dir/spoolck.te", $_[0]);
+        return sh("cd \Q$dir\E && PATH=\$PATH:/usr/sbin:/sbin && checkmodule -M -m -o spoolck.mod spoolck.te &&"
+            . " semodule_package -o spoolck.pp -m spoolck.mod -f \Q$contrib\E/selinux/spoolck.fc");
+    };
+    my ($status, $out) = $build->($te);
+    is($status, 0, 'a module') or diag($out);
+    ok(-s "$dir/spoolck.pp", 'that is packed');
+    isnt(($build->($te =~ s/^type spoolck_store_t;//mr))[0], 0, 'what is wrong is none');
+    my %known = map { $_ => 1 } $te =~ /^type (\w+);/mg;
+    for my $line (grep { /\S/ && !/^#/ } split /\n/, read_file("$contrib/selinux/spoolck.fc")) {
+        my ($path, $type) = $line =~ /^(\S+)\s+system_u:object_r:(\w+):s0$/ or ok(0, $line), next;
+        ok($known{$type} && eval { qr/\A$path\z/ }, "$path has a type of the module");
+    }
+    my ($store) = read_file("$contrib/selinux/spoolck.fc") =~ /^(\S+)/;
+    like('/var/spool/spoolck/entries/x', qr/\A$store\z/, 'the store');
+    unlike('/var/spool/spoolck2', qr/\A$store\z/, 'and no neighbour of it');
+};
+
 done_testing();

@@ -66,6 +66,37 @@ subtest 'JSON by the schema' => sub {
     $by_schema->('show', 'quarantine', 'show', $moved->{entry});
     $by_schema->('export', 'quarantine', 'export', '--output', scratch(), $moved->{entry});
     $by_schema->('export --redact', 'quarantine', 'export', '--redact', '--output', scratch(), $moved->{entry});
+    my $run = sub {
+        my ($verb, $result, @words) = @_;
+        my $what = "quarantine $verb @words" =~ s/\s+\z//r;
+        my @events = $by_schema->($what, 'quarantine', $verb, @words);
+        is($_->{verb}, $verb, "$what: the verb") for @events;
+        is($_->{result}, $result, "$what: how it ended") for @events;
+        return @events;
+    };
+    my @verified = $run->('verify', 'sound');
+    is(scalar @verified, 2, 'each entry was verified');
+    my ($gone) = $run->('restore', 'failed', 'nosuchentry');
+    is_deeply([ $gone->{entry}, scalar @{ $gone->{texts} } ], [ undef, 1 ], 'an entry that does not exist: why');
+    my ($back) = $run->('restore', 'done', '--force', $moved->{entry});
+    ok(-e "$spool/" . JSON::PP::decode_json(qq(["$back->{path}"]))->[0], 'a restored message is where it says');
+    is($back->{id}, $moved->{id}, 'and which');
+    is($back->{spool}, $moved->{spool}, 'and whose');
+    like($back->{wake}, qr/^\S+/, 'and how the server can be told');
+    $run->('accept', 'done', '--force', "postfix:$spool:$moved->{id}");
+    my ($added) = $run->('add', 'done', "postfix:$spool:$moved->{id}");
+    my ($other) = grep { $_->{entry} ne $added->{entry} } json_lines(spoolck('quarantine', 'list', '--store', $store, '--format', 'json')->{out});
+    my ($part) = glob "$store/entries/$other->{entry}/parts/*";
+    write_file($part, 'x' x -s $part);
+    my ($damaged) = $run->('verify', 'damaged', $other->{entry});
+    ok(@{ $damaged->{texts} } > 0, 'and what is damaged');
+    $run->('keep', 'done', $other->{entry});
+    $run->('purge', 'failed', '--yes', $other->{entry});
+    $run->('keep', 'done', '--undo', $other->{entry});
+    $run->('purge', 'failed', $other->{entry});
+    ok(-e "$store/entries/$other->{entry}", 'nothing is purged without --yes');
+    $run->('purge', 'done', '--yes', $_->{entry}) for $other, $added;
+    $run->('recover', 'done');
     is_deeply([ sort keys %seen ], [ grep { $_ ne 'time' } sort keys %{ $schema->{definitions} } ],
         'every event of the schema was seen');
     ok($validator->validate({ event => 'summary', messages => -1 }), 'the schema refuses nonsense');

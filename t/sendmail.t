@@ -96,6 +96,33 @@ subtest 'several queue directories' => sub {
     is(scan($dir . '/other')->{status} & 8, 8, 'an empty directory is no spool');
 };
 
+subtest 'a section that stands for several' => sub {
+    my $dir = queue('q1', 'q2', 'other');
+    message($dir . '/q1', '6AKCZi2h000071');
+    message($dir . '/q2', '6AKCZi2h000072');
+    message($dir . '/q2', '6AKCZi2h000073');
+    my $conf = scratch() . '/conf';
+    my $section = "[scan]\ndiscover=no\n[spool queues]\npath=$dir\nformat=sendmail\nexclude=*000073\n";
+    write_file($conf, $section);
+    my @both = ("$dir/q1", "$dir/q2");
+    for my $words ([], ['queues'], [$dir], ["sendmail:$dir"], \@both) {
+        my $scan = scan('--config', $conf, @$words);
+        is_deeply([ map { $_->{path} } @{ $scan->{start}{spools} } ], \@both, "each of them: @$words") or diag($scan->{err});
+        is($scan->{summary}{messages}, 2, 'as the section says');
+    }
+    my $pre = spoolck('prestart', '--all', '--config', $conf, '--store', new_store());
+    like($pre->{out}, qr{^\Q$_\E: Sendmail}m, "prestart, too: $_") for @both;
+    write_file($conf, $section . "[spool first]\npath=$dir/q1\nexclude=*\n");
+    is(scan('--config', $conf)->{summary}{messages}, 1, 'one that has its own section has nothing of the other');
+    is(scan('--config', $conf, 'queues')->{summary}{messages}, 1, '... also when the other is named');
+    write_file($conf, $section =~ s/path=.*\nformat=.*/path=$dir\/other/r);
+    my $none = spoolck('scan', '--config', $conf);
+    is(exit_bits($none), '8', 'a directory without any');
+    like($none->{err}, qr/^spoolck: queues: /m, 'is told by the name of its section');
+    write_file($conf, $section . "mounted=yes\n");
+    is(exit_bits(scan('--config', $conf)), '0', 'one that is not mounted is left out');
+};
+
 subtest 'there and back, and locks' => sub {
     for my $sub (0, 1) {
         my $dir = queue($sub ? qw(qf df xf) : ());

@@ -129,4 +129,27 @@ command('exim', "echo spool_directory = $exim");
 chmod 0775, "$bin/exim";
 is_deeply([ keys %{ spools() } ], [], 'nor one that others may write');
 
+# Before a start there is less time.
+$dir = scratch();
+my $third = new_spool();
+my $bad = killer($third, 'incoming');
+healthy($third, 'incoming') for 1 .. 12;
+command('postmulti', "echo $one; echo $third");
+command('postconf', 'exit 1');
+my $log = { env => { SPOOLCK_LOG => '/dev/null' } };
+my $run = spoolck($log, 'prestart', '--store', new_store());
+is(exit_bits($run), '0', 'prestart without a spool');
+like($run->{out}, qr/^\Q$third\E: Postfix.*^\Q$bad\E  incoming/ms, 'looks at what the installations name') or diag($run->{err});
+ok(!-e "$third/incoming/$bad", 'and moves what would stop the server');
+$bad = killer($third, 'incoming');
+command('postmulti', 'sleep 600');
+write_file("$dir/conf", "[spool mine]\npath=$third\n");
+$run = spoolck($log, 'prestart', '--strict', '--budget', 12, '--config', "$dir/conf", '--store', new_store());
+like($run->{err}, qr/only its usual places are looked at/, 'one that hangs is said');
+ok(!-e "$third/incoming/$bad", 'what the configuration names is examined nevertheless') or diag($run->{err});
+is(exit_bits($run), '8+1', '--strict: a host that does not answer is a failure') or diag($run->{err});
+write_file("$dir/conf", "[scan]\ndiscover=no\n[spool mine]\npath=$third\n");
+$run = spoolck($log, 'prestart', '--strict', '--config', "$dir/conf", '--store', new_store());
+is(exit_bits($run), '0', 'discover=no: nobody is asked') or diag($run->{err});
+
 done_testing();

@@ -8,9 +8,7 @@
  * Input: place, facts, window policy, length of the name, name; then the control file up to FF 00,
  * and the text.
  */
-#include "fuzz.h"
-
-#include "format.h"
+#include "windows.h"
 
 extern const struct format fmt_courier;
 
@@ -32,28 +30,13 @@ struct input {
 
 static void window(struct input *in, uint64_t off, size_t len)
 {
-	struct part *p = &in->m.parts[TEXT];
-
-	free((void *)(uintptr_t)p->bytes);
-	p->bytes = fuzz_copy(in->text + off, len);
-	p->off = off;
-	p->len = len;
+	fuzz_window(&in->m.parts[TEXT], in->text, off, len);
 }
 
 static void give(struct input *in, const struct want *want)
 {
-	static const size_t more[] = { 0, 1, 7, 64, 300, SIZE_MAX };
-	const struct part *p = &in->m.parts[TEXT];
-	size_t extra = more[in->policy % (sizeof more / sizeof more[0])], len;
-
-	must(want->part == TEXT && p->mode != 0);
-	must(want->off < in->text_size);
-	must(want->need >= 1 && want->need <= want->len);
-	must(want->len <= WINDOW_MAX);
-	must(want->need <= in->text_size - want->off);
-	must(want->off < p->off || want->off + want->need > p->off + p->len);
-	len = want->len - want->need < extra ? want->len : want->need + extra;
-	window(in, want->off, len < in->text_size - want->off ? len : (size_t)(in->text_size - want->off));
+	must(want->part == TEXT && in->m.parts[TEXT].mode != 0);
+	fuzz_give(&in->m.parts[TEXT], in->text, in->text_size, in->policy, want);
 }
 
 static void inside(const struct input *in, unsigned part, uint64_t offset, uint64_t length)
@@ -62,12 +45,6 @@ static void inside(const struct input *in, unsigned part, uint64_t offset, uint6
 
 	must(part == ENTRY || part == TEXT);
 	must(offset <= size && length <= size - offset);
-}
-
-static void same_text(const struct text *a, const struct text *b)
-{
-	must(a->len <= TEXT_MAX && a->len == b->len);
-	must(memcmp(a->bytes, b->bytes, a->len) == 0);
 }
 
 /* --- check() ---------------------------------------------------------------------- */
@@ -88,16 +65,9 @@ static void check(struct input *in, struct report *r)
 	}
 	must(step == STEP_DONE);
 	free(scratch);
-	must(r->count <= REPORT_MAX && (r->count == REPORT_MAX || r->more == 0));
-	must(r->sender_len <= ADDRESS_MAX && r->recipient_len <= ADDRESS_MAX);
-	must(r->recipients > 0 || r->recipient_len == 0);
-	for (unsigned i = 0; i < r->count; i++) {
-		const struct finding *f = &r->findings[i];
-
-		must(finding_def(f->id) != NULL);
-		must(f->severity <= SEV_CORRUPT && f->impact <= IMPACT_SERVER_STOPS);
-		inside(in, f->part, f->offset, f->length);
-	}
+	fuzz_sane_report(r);
+	for (unsigned i = 0; i < r->count; i++)
+		inside(in, r->findings[i].part, r->findings[i].offset, r->findings[i].length);
 }
 
 static void try_check(struct input *in)
@@ -108,18 +78,7 @@ static void try_check(struct input *in)
 	check(in, &first);
 	window(in, 0, 0);
 	check(in, &second);
-	must(first.count == second.count && first.more == second.more);
-	must(first.sender_len == second.sender_len && first.recipient_len == second.recipient_len);
-	must(first.arrival == second.arrival && first.recipients == second.recipients);
-	for (unsigned i = 0; i < first.count; i++) {
-		const struct finding *a = &first.findings[i], *b = &second.findings[i];
-
-		must(a->id == b->id && a->severity == b->severity && a->impact == b->impact);
-		must(a->part == b->part && a->offset == b->offset && a->length == b->length);
-		same_text(&a->field, &b->field);
-		same_text(&a->expected, &b->expected);
-		same_text(&a->found, &b->found);
-	}
+	fuzz_same_report(&first, &second);
 }
 
 /* --- decode() and body() ------------------------------------------------------------- */
@@ -152,9 +111,7 @@ static void try_decode(struct input *in, struct input *windowed)
 	while (next_row(in, a, &left)) {
 		must(++rows < in->control_size + in->text_size + 16);
 		must(next_row(windowed, b, &right));
-		must(left.part == right.part && left.offset == right.offset && left.length == right.length);
-		same_text(&left.kind, &right.kind);
-		same_text(&left.detail, &right.detail);
+		fuzz_same_row(&left, &right);
 	}
 	must(!next_row(windowed, b, &right));
 	free(a);

@@ -182,6 +182,7 @@ my %killer = (
     'healthy'            => [ sub { $_[0] }, 'held', '' ],
     'deep tree'          => [ sub { $_[0] =~ s/^XX\n/("YN a\@b\n" x 200_000) . "NN a\@b\n"/mer }, 'crash', 'exim.tree-depth' ],
     'option without its value' => [ sub { $_[0] =~ s/^XX\n/-debuglog_name \nXX\n/mr }, 'crash', 'exim.option-short' ],
+    'resumption without its letter' => [ sub { $_[0] =~ s/^-tls_resumption.*\n//mr =~ s/^XX\n/-tls_resumption \nXX\n/mr }, 'held', 'exim.option-value' ],
     'negative ACL length' => [ sub { $_[0] =~ s/^XX\n/-aclm x -5\nabc\nXX\n/mr }, 'crash', 'exim.acl-length' ],
     'ACL length of 2 GiB' => [ sub { $_[0] =~ s/^XX\n/-aclm x 2147483647\nabc\nXX\n/mr }, 'crash', 'exim.acl-length' ],
     'ACL length beyond the end' => [ sub { $_[0] =~ s/^XX\n/-aclm x 99999\nabc\nXX\n/mr }, 'format', 'exim.acl-length' ],

@@ -117,6 +117,7 @@ sub agrees {
     # Nothing tells how long a text was.
     return 'a shorter text' if $case->{kind} =~ /^text (?:cut|empty)$/;
     my ($had, $has) = (scalar given($before->{taken}), scalar given($server->{taken}));
+    return 'two recipients became one' if $has == $had - 1 && $case->{twins};
     # Lost silently, and we count as many as ever?
     return undef if $has < $had && $server->{taken} !~ /notice|MAILER-DAEMON/ && $mine->{recipients} >= $case->{recipients};
     return 'another text of the same form' if $case->{kind} =~ /^(?:flip|insert|delete|line|lines|other|zeros)\b/;
@@ -134,9 +135,11 @@ sub damage {
         my $from = $case->{kind} eq 'original' ? $case->{id} : $case->{from};
         my $s = $server->{ $case->{id} } // { word => 'none', taken => '' };
         my $o = $ours->{ $case->{id} } // { verdict => 'not listed', impact => '', names => '', recipients => 0 };
-        my $as = agrees({ %$case, recipients => $ours->{$from}{recipients} }, $s, $o, $server->{$from});
+        my @to = (eval { slurp("$to/qf$case->{id}") } // '') =~ /^R[^:\n]*:(.*)/mg;
+        my %to = map { tr/<>//dr => 1 } @to;
+        my $as = agrees({ %$case, recipients => $ours->{$from}{recipients}, twins => keys %to < @to }, $s, $o, $server->{$from});
         $tally{$as}++ if defined $as;
-        push @disagree, "$case->{id} $case->{kind}: server $s->{word} ($s->{taken}) $s->{why}, we $o->{verdict} $o->{impact} $o->{names}" unless defined $as;
+        push @disagree, "$case->{id} $case->{kind}: server $s->{word} ($s->{taken}) $s->{why}, we $o->{verdict} $o->{impact} $o->{names}; to @to" unless defined $as;
     }
     is_deeply([ map { $_->{word} } grep { $_ } @{$server}{ map { $_->{id} } grep { $_->{kind} eq 'original' } @$cases } ],
         [ map { 'sent' } grep { $_->{kind} eq 'original' } @$cases ], 'the originals are delivered');

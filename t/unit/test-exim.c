@@ -323,6 +323,8 @@ static void test_options(void)
 {
 	static const struct change rows[] = {
 		{ 0, "--helo_name client.example", "--helo_name", "exim.option-value suspect server-deletes", 0 },
+		{ 0, "-unknown option", "-tls_resumption ", "exim.option-value suspect server-deletes", 0 },
+		{ 0, "-unknown option", "-tls_resumption A", "", 0 },
 		{ 0, "-body_linecount 2", "-body_linecount 2x", "exim.option-value suspect none", 0 },
 		{ 0, "-unknown option", "-debuglog_name ", "exim.option-short " STOPS, 0 },
 		{ 0, "-unknown option", "-debuglog_name ", "exim.option-short " NOTICE, VERSION(4, 95, 0) },

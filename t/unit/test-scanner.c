@@ -3,6 +3,7 @@
  */
 #include "config.h"
 
+#include "ages.h"
 #include "beneath.h"
 #include "bounds.h"
 #include "host.h"
@@ -565,6 +566,26 @@ static void test_wire_personal(void)
 	g_assert_false(row.told);
 }
 
+/* --- ages ------------------------------------------------------------------------ */
+
+static void test_ages(void)
+{
+	const int64_t now = 1795161600;
+
+	g_assert_cmpuint(ages_class(now, now), ==, 1);
+	g_assert_cmpuint(ages_class(now, now + AGE_SKEW), ==, 1); /* the other clock is a little fast */
+	g_assert_cmpuint(ages_class(now, now + AGE_SKEW + 1), ==, 0);
+	for (unsigned i = 1; i < AGES - 1; i++) {
+		g_assert_cmpuint(ages_class(now, now - ages_below[i] + 1), ==, i);
+		g_assert_cmpuint(ages_class(now, now - ages_below[i]), ==, i + 1);
+	}
+	g_assert_cmpuint(ages_class(now, INT64_MIN), ==, AGES - 1);
+	g_assert_cmpuint(ages_class(now, INT64_MAX), ==, 0);
+	g_assert_cmpuint(ages_class(-1, INT64_MAX), ==, 0);
+	g_assert_cmpstr(ages_name(1), ==, "below 10 min");
+	g_assert_cmpstr(ages_name(AGES), ==, "?");
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -581,6 +602,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/decide/policy", test_decide_policy);
 	g_test_add_func("/decide/refusals", test_decide_refusals);
 	g_test_add_func("/decide/brake", test_decide_brake);
+	g_test_add_func("/ages", test_ages);
 	g_test_add_func("/beneath", test_beneath);
 	g_test_add_func("/host/values", test_host_values);
 	g_test_add_func("/host/durations", test_host_durations);
