@@ -61,7 +61,9 @@ static void put_todo(const struct scan *scan)
 		stop |= f->places[o->place].lock == MOVE_STOPPED &&
 			scan->spool->running != SERVER_STOPPED;
 	}
-	if (left && !spool_on_volume(scan->spool)) {
+	if (spool_on_volume(scan->spool)) {
+		text_windows(scan);
+	} else if (left) {
 		g_auto(GStrv) units = stop ? text_units(scan->spool) : NULL;
 
 		printf("\n%sDO THIS%s%s\n", print_on(BOLD), print_on(PLAIN),
@@ -75,8 +77,6 @@ static void put_todo(const struct scan *scan)
 		if (stop)
 			text_command("start", units, UINT_MAX, f->start_command);
 	}
-	if (spool_on_volume(scan->spool))
-		text_todo_windows(scan);
 	if (moved != NULL) {
 		GString *line = g_string_new("Undo: spoolck quarantine restore ");
 

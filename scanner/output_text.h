@@ -47,9 +47,9 @@ void text_noted(const struct scan *scan);
 /* How old the mail is, as bars; what the server keeps back. Nothing for a queue that one sees at a glance. */
 void text_queue(const struct scan *scan);
 
-/* --- output_text_windows.c ----------------------------------------------------------- */
+/* --- output_text_volume.c ----------------------------------------------------------- */
 
-/* For a spool on a volume: what moves the corrupt messages on their own host. */
-void text_todo_windows(const struct scan *scan);
+/* On a volume that is not mounted nothing is moved: what is typed on the Windows host instead. */
+void text_windows(const struct scan *scan);
 
 #endif

@@ -1,6 +1,4 @@
-/*
- * output_text_windows.c - what is typed on a Windows host: on a volume that is not mounted here nothing is moved
- */
+/* output_text_volume.c - what is typed on the Windows host whose volume was looked at */
 #include "config.h"
 
 #include "output_text.h"
@@ -25,7 +23,7 @@ static char *windows_path(const struct spool *spool, const char *path)
 	return g_strdelimit(g_steal_pointer(&safe), "/", '\\');
 }
 
-void text_todo_windows(const struct scan *scan)
+void text_windows(const struct scan *scan)
 {
 	unsigned shown = 0, more = 0;
 
@@ -46,8 +44,8 @@ void text_todo_windows(const struct scan *scan)
 			       "  net stop SMTPSVC\n  mkdir \"X:\\spoolck\"\n", print_on(BOLD), print_on(PLAIN));
 		printf("  move \"X:\\%s\" \"X:\\spoolck\\\"\n", path);
 	}
-	if (shown == 0)
-		return;
-	printf("%s  net start SMTPSVC\n", more > 0 ? "  ... and what else is named above\n" : "");
-	print_words(0, "A move on the same volume keeps the named streams; a copy to another one may not.");
+	if (shown > 0)
+		printf("%s  net start SMTPSVC\n", more > 0 ? "  ... and what else is named above\n" : "");
+	if (shown > 0)
+		printf("A move on the same volume keeps the named streams; a copy to another one may not.\n");
 }
