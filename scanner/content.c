@@ -1,18 +1,30 @@
 /*
  * content.c - libmagic for what mail servers do not write, own rules for what they do
  *
- * Runs in a worker. libmagic's database is mapped by the zygote and never written to afterwards; a look
- * at a block takes memory (brk) and nothing else from the kernel. Bytes may be hostile: a death
- * here is a death of the worker, which its reader notices.
+ * Runs in a worker. libmagic is opened by name, in the zygote and only where contents are looked at: no other start of
+ * spoolck pays for it. Its database is mapped there and never written to afterwards; a look at a block
+ * takes memory (brk) and nothing else from the kernel. Bytes may be hostile: a death here is a
+ * death of the worker, which its reader notices.
  */
 #include "config.h"
 
 #include "content.h"
 
+#include <dlfcn.h>
 #include <magic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+
+#define LIBRARY "libmagic.so.1"
+
+#define FUNCTIONS(X) X(magic_open) X(magic_close) X(magic_load) X(magic_buffer) X(magic_setflags) X(magic_setparam)
+
+static struct {
+#define X(name) __typeof__(name) *name;
+	FUNCTIONS(X)
+#undef X
+} lib;
 
 /* Only entries of the database, and tar's check sum. The compound document, ELF, JSON and CSV readers of
  * libmagic had most of its holes, and would add nothing that we print; text it names
@@ -72,23 +84,41 @@ static const struct {
 	{ "application/x-sqlite3", CONTENT_DATABASE },
 };
 
+static int look_up(void *handle)
+{
+	void *found;
+
+#define X(name)                                                                                    \
+	found = dlsym(handle, #name);                                                              \
+	if (found == NULL)                                                                         \
+		return -1;                                                                         \
+	memcpy(&lib.name, &found, sizeof found);
+	FUNCTIONS(X)
+#undef X
+	return 0;
+}
+
 int content_open(const char **why_r)
 {
+	void *handle = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL);
+
 	/* Neither of them may lead elsewhere; this is the zygote's environment only. */
 	unsetenv("HOME");
 	unsetenv("MAGIC");
-	*why_r = "libmagic";
-	magic = magic_open(FLAGS);
+	*why_r = "loading " LIBRARY;
+	if (handle == NULL || look_up(handle) < 0)
+		return -1;
+	*why_r = "opening libmagic's database";
+	magic = lib.magic_open(FLAGS);
 	if (magic == NULL)
 		return -1;
 	for (int i = 0; content_limits[i] != 0; i++)
-		if (magic_setparam(magic, i, &content_limits[i]) < 0)
+		if (lib.magic_setparam(magic, i, &content_limits[i]) < 0)
 			goto fail;
-	if (magic_load(magic, NULL) < 0)
+	if (lib.magic_load(magic, NULL) < 0)
 		goto fail;
 	return 0;
 fail:
-	*why_r = "libmagic's database cannot be loaded";
 	content_close();
 	return -1;
 }
@@ -96,7 +126,7 @@ fail:
 void content_close(void)
 {
 	if (magic != NULL)
-		magic_close(magic);
+		lib.magic_close(magic);
 	magic = NULL;
 }
 
@@ -269,15 +299,15 @@ static enum content_kind ask_magic(const uint8_t *p, size_t n, struct text *name
 
 	if (magic == NULL)
 		return CONTENT_NOTHING;
-	magic_setflags(magic, FLAGS | MAGIC_MIME_TYPE);
-	said = magic_buffer(magic, p, n);
+	lib.magic_setflags(magic, FLAGS | MAGIC_MIME_TYPE);
+	said = lib.magic_buffer(magic, p, n);
 	for (size_t i = 0; said != NULL && i < sizeof known / sizeof known[0]; i++)
 		if (strcmp(said, known[i].type) == 0)
 			kind = known[i].kind;
 	if (kind == CONTENT_NOTHING)
 		return kind;
-	magic_setflags(magic, FLAGS);
-	said = magic_buffer(magic, p, n);
+	lib.magic_setflags(magic, FLAGS);
+	said = lib.magic_buffer(magic, p, n);
 	if (said == NULL)
 		return CONTENT_NOTHING;
 	words(name, said);

@@ -42,8 +42,8 @@ struct content {
 	struct text name;    /* "gzip compressed data"; printable ASCII, without values out of the bytes */
 };
 
-/* Load libmagic's database: once, before the door closes, without a look at HOME or MAGIC. 0 or -1,
- * and then *why_r says why; content_identify() goes on without it. */
+/* Load libmagic and its database: once, before the door closes, without a look at HOME or MAGIC. 0 or -1,
+ * and then *why_r names the step; content_identify() goes on without it, with our own rules. */
 int content_open(const char **why_r);
 
 /* Free it (tests). */
