@@ -57,6 +57,7 @@ struct role {
 	bool alone;           /* check() and decode() take it without the anchor, too (explain) */
 	bool shared;          /* other messages have it, too: check() gets its facts and no bytes,
 	                       * and it stays when one of them leaves */
+	bool records;         /* binary records: bytes of any value are usual in it. Else it is lines of text */
 	bool unpacked;        /* no file: the text that the anchor unpacks to, when compressed() says so */
 };
 

@@ -365,27 +365,55 @@ void content_identify(const uint8_t *p, size_t n, struct content *c)
 		c->kind = is(&c->name, CONTENT_BINARY, "binary data");
 }
 
+bool content_foreign(enum content_kind kind)
+{
+	return kind >= CONTENT_QUEUE_FILE && kind <= CONTENT_DATABASE;
+}
+
 /* --- Declared and found ------------------------------------------------------- */
+
+/* Types that are declared with care, and how their files begin. */
+static const struct declared {
+	const char *type;
+	enum content_kind kind;
+	const char *begin;
+	size_t within;         /* it may stand so far from the start */
+} declared_types[] = {
+	{ "image/png", CONTENT_IMAGE, "\x89PNG", 0 },
+	{ "image/jpeg", CONTENT_IMAGE, "\xff\xd8\xff", 0 },
+	{ "image/gif", CONTENT_IMAGE, "GIF8", 0 },
+	{ "application/pdf", CONTENT_DOCUMENT, "%PDF", 1024 }, /* readers look so far */
+	{ "application/zip", CONTENT_ARCHIVE, "PK", 0 },
+	{ "application/gzip", CONTENT_ARCHIVE, "\x1f\x8b", 0 },
+};
+
+static const struct declared *find_declared(const char *type, size_t len)
+{
+	for (size_t i = 0; i < sizeof declared_types / sizeof declared_types[0]; i++)
+		if (strlen(declared_types[i].type) == len &&
+		    strncasecmp(declared_types[i].type, type, len) == 0)
+			return &declared_types[i];
+	return NULL;
+}
+
+bool content_doubtful(const char *declared, size_t len, const uint8_t *p, size_t n)
+{
+	const struct declared *d = find_declared(declared, len);
+
+	if (d == NULL || n == 0)
+		return false;
+	for (size_t at = 0; at <= d->within && at < n; at++)
+		if (begins(p + at, n - at, d->begin, strlen(d->begin)))
+			return false;
+	return true;
+}
 
 bool content_contradicts(const char *declared, size_t len, enum content_kind kind)
 {
-	static const struct {
-		const char *type;
-		enum content_kind kind;
-	} rows[] = {
-		{ "image/png", CONTENT_IMAGE },
-		{ "image/jpeg", CONTENT_IMAGE },
-		{ "image/gif", CONTENT_IMAGE },
-		{ "application/pdf", CONTENT_DOCUMENT },
-		{ "application/zip", CONTENT_ARCHIVE },
-		{ "application/gzip", CONTENT_ARCHIVE },
-	};
+	const struct declared *d = find_declared(declared, len);
 
-	if (kind != CONTENT_PROGRAM && kind != CONTENT_CORE && kind != CONTENT_FILE_SYSTEM &&
-	    kind != CONTENT_ARCHIVE && kind != CONTENT_IMAGE && kind != CONTENT_DOCUMENT)
+	if (d == NULL || d->kind == kind)
 		return false;
-	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
-		if (strlen(rows[i].type) == len && strncasecmp(rows[i].type, declared, len) == 0)
-			return rows[i].kind != kind;
-	return false;
+	return kind == CONTENT_PROGRAM || kind == CONTENT_CORE || kind == CONTENT_FILE_SYSTEM ||
+	       kind == CONTENT_ARCHIVE || kind == CONTENT_IMAGE || kind == CONTENT_DOCUMENT;
 }

@@ -57,13 +57,19 @@ void content_identify(const uint8_t *p, size_t n, struct content *c);
  * CONTENT_MAIL or CONTENT_NOTHING. Without libmagic, cheap. */
 enum content_kind content_mail(const uint8_t *p, size_t n, struct text *name);
 
+/* Is this a kind that mail can be recognised not to be, whatever stands around it? */
+bool content_foreign(enum content_kind kind);
+
 /* Zero bytes only (n > 0)? */
 bool content_zeros(const uint8_t *p, size_t n);
 
-/* Can the kind not be what a part declares with the media type `declared` ("image/png", not
- * terminated, any case)? True only for types whose files have an unmistakable beginning,
- * and for kinds of another world: programs that call a PNG image/jpeg are many, none
- * calls a program so in good faith. */
+/* May a part with the media type `declared` ("image/png", not terminated, any case) that begins with these bytes
+ * be something of another world? False for types whose files have no unmistakable beginning, and when they
+ * begin as they should: nobody else has to look then. */
+bool content_doubtful(const char *declared, size_t len, const uint8_t *p, size_t n);
+
+/* Can the kind not be what is declared? Programs that call a PNG image/jpeg are many, none calls a
+ * program so in good faith. False whenever content_doubtful() must be. */
 bool content_contradicts(const char *declared, size_t len, enum content_kind kind);
 
 /* What libmagic was told of limits, in their order MAGIC_PARAM_*, for a test; 0 behind the last. */

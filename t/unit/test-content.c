@@ -9,6 +9,7 @@
 #include "blocks.h"
 #include "bounds.h"
 #include "content.h"
+#include "contents.h"
 #include "sandbox.h"
 
 #include <glib.h>
@@ -226,6 +227,22 @@ static void test_contradicts(void)
 	g_assert_false(content_contradicts("", 0, CONTENT_PROGRAM));
 }
 
+#define DOUBTFUL(type, bytes) content_doubtful(type, strlen(type), (const uint8_t *)bytes, sizeof bytes - 1)
+
+static void test_doubtful(void)
+{
+	g_assert_false(DOUBTFUL("image/png", "\x89PNG\r\n\x1a\n"));
+	g_assert_false(DOUBTFUL("Image/JPEG", "\xff\xd8\xff\xe0"));
+	g_assert_false(DOUBTFUL("application/pdf", "\n\n%PDF-1.4"));
+	g_assert_false(DOUBTFUL("application/zip", "PK\5\6"));
+	g_assert_false(DOUBTFUL("application/octet-stream", "\x7f" "ELF"));
+	g_assert_false(DOUBTFUL("image/png", ""));
+	g_assert_true(DOUBTFUL("image/png", "\x7f" "ELF"));
+	g_assert_true(DOUBTFUL("application/pdf", "MZ\x90"));
+	for (unsigned k = 0; k < CONTENT_KINDS; k++)
+		g_assert_cmpint(content_foreign(k), ==, k > CONTENT_ZEROS && k < CONTENT_TEXT);
+}
+
 /* --- Blocks ------------------------------------------------------------------- */
 
 /* A text of short lines with `n` bytes. */
@@ -400,6 +417,100 @@ static void test_many(void)
 	g_assert_true(g_str_has_suffix(runs, " and 4"));
 }
 
+/* --- The files of a message ---------------------------------------------------- */
+
+/* A message of two files, of which one is seen through windows of at most `most` bytes. */
+struct files {
+	uint8_t *bytes[2];
+	size_t size[2], most;
+	struct message m;
+};
+
+static const struct role test_roles[] = {
+	{ .name = "text", .checked = true },
+	{ .name = "records", .checked = true, .records = true },
+};
+static const struct format test_format = { .name = "test", .roles = test_roles, .nroles = 2 };
+
+static const struct part *test_window(void *arg, unsigned role, uint64_t off)
+{
+	struct files *f = arg;
+	struct part *p = &f->m.parts[role];
+
+	g_assert_cmpuint(off, <, p->size);
+	p->off = off;
+	p->len = MIN(f->most, f->size[role] - (size_t)off);
+	p->bytes = f->bytes[role] + off;
+	return p;
+}
+
+static char *look_at(struct files *f, const struct report *checked)
+{
+	GString *s = g_string_new(NULL);
+	struct report r;
+
+	report_reset(&r);
+	for (unsigned i = 0; i < 2; i++) {
+		f->m.parts[i] = (struct part){ .size = f->size[i], .mode = 0100600 };
+		if (f->size[i] > 0)
+			test_window(f, i, 0);
+	}
+	contents_look(&test_format, &f->m, checked, test_window, f, &r);
+	for (unsigned i = 0; i < r.count; i++) {
+		const struct finding *x = &r.findings[i];
+
+		g_string_append_printf(s, "%s%u %s %s %ju+%ju %.*s", i > 0 ? "; " : "", x->part,
+				       finding_def(x->id)->name, severity_name(x->severity),
+				       (uintmax_t)x->offset, (uintmax_t)x->length, x->found.len,
+				       (const char *)x->found.bytes);
+	}
+	return g_string_free(s, FALSE);
+}
+
+static void expect_contents(struct files *f, const struct report *checked, const char *words)
+{
+	static const size_t most[] = { WINDOW_MAX, 16384, 9000, 100 };
+
+	for (size_t i = 0; i < G_N_ELEMENTS(most); i++) {
+		g_autofree char *said = NULL;
+
+		f->most = most[i];
+		said = look_at(f, checked);
+		g_assert_cmpstr(said, ==, words);
+	}
+}
+
+static void test_contents(void)
+{
+	static const char gzip[] = "\x1f\x8b\x08\0\0\0\0\0\0\3";
+	struct files f = { .size = { 40000, 30000 } };
+	struct report checked;
+
+	report_reset(&checked);
+	for (unsigned i = 0; i < 2; i++)
+		f.bytes[i] = make_text(f.size[i]);
+	expect_contents(&f, &checked, "");
+	noise(f.bytes[0] + 8192, 4096, 9);
+	expect_contents(&f, &checked, "0 deep.foreign-block notice 8192+4096 binary data");
+	memcpy(f.bytes[0] + 8192, gzip, sizeof gzip - 1);
+	expect_contents(&f, &checked, "0 deep.foreign-block suspect 8192+4096 gzip compressed data");
+	memset(f.bytes[1] + 512, 0, 512);
+	expect_contents(&f, &checked, "0 deep.foreign-block suspect 8192+4096 gzip compressed data; "
+				      "1 deep.zero-block suspect 512+512 ");
+	/* What check() found is named, where its block begins; the worst finding of each file. */
+	memcpy(f.bytes[1] + 4096, "INDX(\0", 6);
+	report_add(&checked, F_POSTFIX_RECORD_TYPE, 1, 4500, 1);
+	report_add(&checked, F_POSTFIX_RECORD_TYPE, 1, 600, 1);
+	expect_contents(&f, &checked, "0 deep.foreign-block suspect 8192+4096 gzip compressed data; "
+				      "1 deep.zero-block suspect 512+512 ; "
+				      "1 deep.contents notice 4096+0 part of an NTFS directory");
+	f.size[0] = 0; /* no text at all */
+	f.size[1] = 4000;
+	expect_contents(&f, &checked, "1 deep.zero-block suspect 512+512 ");
+	for (unsigned i = 0; i < 2; i++)
+		g_free(f.bytes[i]);
+}
+
 int main(int argc, char **argv)
 {
 	const char *why = "";
@@ -415,6 +526,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/content/limits", test_limits);
 	g_test_add_func("/content/without-a-database", test_without);
 	g_test_add_func("/content/contradicts", test_contradicts);
+	g_test_add_func("/content/doubtful", test_doubtful);
 	g_test_add_func("/content/sandbox", test_sandbox);
 	g_test_add_func("/blocks/zeros", test_zeros);
 	g_test_add_func("/blocks/own-zeros", test_own_zeros);
@@ -424,5 +536,6 @@ int main(int argc, char **argv)
 	g_test_add_func("/blocks/charsets", test_charsets);
 	g_test_add_func("/blocks/another", test_another);
 	g_test_add_func("/blocks/many", test_many);
+	g_test_add_func("/contents/files", test_contents);
 	return g_test_run();
 }

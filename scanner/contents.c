@@ -1,0 +1,142 @@
+/* contents.c - foreign blocks of a message's files, and what is where a file is corrupt */
+#include "config.h"
+
+#include "contents.h"
+
+#include "blocks.h"
+#include "content.h"
+
+struct look {
+	const struct message *m;
+	contents_window *window;
+	void *arg;
+	struct report *r;
+	unsigned named;
+};
+
+/* As many bytes from `off` on as are at hand in one window; 0 = none. */
+static size_t bytes_at(const struct look *l, unsigned role, uint64_t off, const uint8_t **p_r)
+{
+	const struct part *p = &l->m->parts[role];
+
+	if (off >= p->size)
+		return 0;
+	if (off < p->off || off - p->off >= p->len ||
+	    (p->len - (off - p->off) < CONTENT_BYTES && p->off + p->len < p->size))
+		p = l->window(l->arg, role, off);
+	if (off < p->off || off - p->off >= p->len)
+		return 0;
+	*p_r = p->bytes + (off - p->off);
+	return p->len - (size_t)(off - p->off);
+}
+
+static void pass(const struct look *l, unsigned role, bool text, struct blocks *b)
+{
+	const uint64_t size = l->m->parts[role].size;
+	const uint8_t *bytes;
+	uint64_t at = 0;
+	size_t n;
+
+	blocks_begin(b, text);
+	while (at < size && (n = bytes_at(l, role, at, &bytes)) > 0) {
+		blocks_feed(b, bytes, n);
+		at += n;
+	}
+	blocks_end(b);
+}
+
+/* The name of what begins at `off`; CONTENT_NOTHING when enough was named. */
+static enum content_kind identify(struct look *l, unsigned role, uint64_t off, uint64_t length,
+				  struct content *c)
+{
+	const uint8_t *bytes;
+	size_t n;
+
+	c->kind = CONTENT_NOTHING;
+	if (l->named >= CONTENTS_NAMED)
+		return CONTENT_NOTHING;
+	n = bytes_at(l, role, off, &bytes);
+	content_identify(bytes, n < length ? n : (size_t)length, c);
+	l->named++;
+	return c->kind;
+}
+
+/* Binary data at a multiple of a usual block, of a kind with a name, is no accident; the rest may be one. */
+static void tell_run(struct look *l, unsigned role, const struct block_run *run)
+{
+	const bool zeros = run->kind == BLOCK_ZEROS;
+	struct finding *f;
+	struct content c;
+
+	if (!zeros && identify(l, role, run->offset, run->length, &c) == CONTENT_NOTHING)
+		return;
+	f = report_add(l->r, zeros ? F_DEEP_ZERO_BLOCK : F_DEEP_FOREIGN_BLOCK, role, run->offset,
+		       run->length);
+	if (zeros)
+		return;
+	f->found = c.name;
+	if (run->offset % BLOCK_USUAL != 0 || !content_foreign(c.kind)) {
+		f->severity = SEV_NOTICE;
+		f->impact = IMPACT_NONE;
+	}
+}
+
+/* What stands where check() found the file corrupt: there, where its block begins, or at its start. A
+ * kind that is to be expected there says nothing. */
+static void tell_corrupt(struct look *l, const struct format *format, const struct finding *found)
+{
+	const uint64_t starts[] = { found->offset, found->offset - found->offset % BLOCK_SIZE,
+				    found->offset - found->offset % BLOCK_USUAL, 0 };
+	struct content c;
+
+	for (size_t i = 0; i < sizeof starts / sizeof starts[0]; i++) {
+		struct finding *f;
+
+		if (i > 0 && starts[i] == starts[i - 1])
+			continue;
+		identify(l, found->part, starts[i], CONTENT_BYTES, &c);
+		if (c.kind == CONTENT_BINARY && format->roles[found->part].records)
+			continue;
+		if (c.kind == CONTENT_NOTHING || c.kind == CONTENT_ZEROS || c.kind == CONTENT_TEXT ||
+		    (starts[i] == 0 && (c.kind == CONTENT_QUEUE_FILE || c.kind == CONTENT_MAIL)))
+			continue;
+		f = report_add(l->r, F_DEEP_CONTENTS, found->part, starts[i], 0);
+		f->found = c.name;
+		return;
+	}
+}
+
+static bool looked_at(const struct format *format, const struct message *m, unsigned role)
+{
+	const struct role *r = &format->roles[role];
+	const struct part *p = &m->parts[role];
+
+	return r->checked && !r->shared && !r->unpacked && p->mode != 0 && p->size > 0 &&
+	       p->size <= CONTENTS_MAX;
+}
+
+void contents_look(const struct format *format, const struct message *m, const struct report *checked,
+		   contents_window *window, void *arg, struct report *r)
+{
+	static struct blocks b;
+	struct look l = { m, window, arg, r, 0 };
+	bool packed = format->compressed != NULL && format->compressed(m);
+	unsigned told = 0;
+
+	for (unsigned role = 0; role < format->nroles && role < PARTS_MAX; role++) {
+		if (!looked_at(format, m, role) || (packed && role == 0))
+			continue;
+		pass(&l, role, !format->roles[role].records, &b);
+		for (unsigned i = 0; i < b.count; i++)
+			tell_run(&l, role, &b.runs[i]);
+	}
+	for (unsigned i = 0; i < checked->count; i++) {
+		const struct finding *f = &checked->findings[i];
+
+		if (f->severity < SEV_CORRUPT || !looked_at(format, m, f->part) ||
+		    (told & 1u << f->part) != 0 || (packed && f->part == 0))
+			continue;
+		told |= 1u << f->part; /* the worst one of each file */
+		tell_corrupt(&l, format, f);
+	}
+}
