@@ -15,7 +15,7 @@
 
 /* The smallest block of any file system (NTFS, old disks); most have 4096. */
 #define BLOCK_SIZE 512u
-/* Text of another file is only looked for at multiples of this. */
+/* Other data than zeros are only looked for at multiples of this. */
 #define BLOCK_USUAL 4096u
 #define BLOCK_RUNS 8u /* so many are remembered */
 
@@ -43,7 +43,7 @@ struct blocks {
 	enum block_look last;  /* of the block before */
 	uint8_t last_byte;
 	bool any;              /* there was one */
-	bool some_text;        /* ... of text */
+	bool some_text;        /* ... a whole one of text: the file is not encrypted */
 
 	/* A stretch: blocks one behind the other that are no text; a run for each kind. */
 	bool open;

@@ -198,7 +198,8 @@ static bool first_field(const uint8_t *p, size_t len)
 	return false;
 }
 
-/* At least three fields, two of them with which messages begin, and no line that belongs to none. */
+/* At least three fields, the first and another one of those with which messages begin, and no line that belongs to
+ * none. (The rest of a header cut anywhere begins with the rest of a name.) */
 static bool header_fields(const uint8_t *p, size_t n)
 {
 	unsigned fields = 0, firsts = 0;
@@ -210,7 +211,7 @@ static bool header_fields(const uint8_t *p, size_t n)
 		if (end == NULL)
 			return false;
 		if (*p != ' ' && *p != '\t') {
-			if (len == 0)
+			if (len == 0 || (fields == 0 && !first_field(p, len)))
 				return false;
 			firsts += first_field(p, len);
 			fields++;

@@ -339,6 +339,9 @@ static void test_binary(void)
 	noise(t + 4096, 4096, 1);
 	expect_runs(t, 20000, true, "binary 4096+4096");
 	expect_runs(t, 20000, false, ""); /* records may hold what they like */
+	memcpy(t + 10240, t + 4096, 512); /* where blocks of 512 begin and others do not */
+	expect_runs(t, 20000, true, "");
+	memcpy(t + 10240, t, 512);
 	memset(t + 8192, 0, 4096);
 	expect_runs(t, 20000, true, "binary 4096+4096, zeros 8192+4096");
 	noise(t + 15000, 100, 2); /* the message has binary data of its own: the zeros belong to that, too */
@@ -367,6 +370,8 @@ static void test_no_text(void)
 
 	noise(all, sizeof all, 3);
 	expect_runs(all, sizeof all, true, ""); /* a program that somebody sends by hand */
+	memcpy(all + 7680, "it ends like text", 17);
+	expect_runs(all, 7697, true, "");
 	expect_runs(all, 0, true, "");
 	expect_runs((const uint8_t *)"\1\2", 2, true, "");
 }
@@ -402,6 +407,11 @@ static void test_another(void)
 	memcpy(t + 8192, head, sizeof head - 1);
 	expect_runs(t, 20000, true, "another 8192+4096");
 	expect_runs(t, 8500, true, "another 8192+308");
+	memcpy(t + 8192, "X-R: 1\nFrom: 2\nDate: 3\n", 23); /* the rest of a header, cut in a name */
+	expect_runs(t, 20000, true, "");
+	memcpy(t + 8192, head, sizeof head - 1);
+	t[8191] = '-'; /* X-Received */
+	expect_runs(t, 20000, true, "");
 	t[8191] = '\n'; /* a forwarded message begins on a line of its own */
 	expect_runs(t, 20000, true, "");
 }
