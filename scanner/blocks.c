@@ -1,6 +1,4 @@
 /* blocks.c - one pass over a file for blocks that do not belong to it */
-#include "config.h"
-
 #include "blocks.h"
 
 #include "content.h"

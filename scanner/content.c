@@ -6,8 +6,6 @@
  * takes memory (brk) and nothing else from the kernel. Bytes may be hostile: a death here is a
  * death of the worker, which its reader notices.
  */
-#include "config.h"
-
 #include "content.h"
 
 #include <dlfcn.h>
