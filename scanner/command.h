@@ -57,7 +57,7 @@ int command_usage(const char *format, ...) G_GNUC_PRINTF(1, 2);
 int command_failed(const char *format, ...) G_GNUC_PRINTF(1, 2);
 
 /* Start the zygote and prove that a worker can be had; exits with EXIT_FAILED and a sentence
- * when not: there is no way to go on without the sandbox. */
-int command_zygote(void);
+ * when not: there is no way to go on without the sandbox. `deep`: for --deep. */
+int command_zygote(bool deep);
 
 #endif

@@ -30,9 +30,11 @@ struct explain {
 	struct scan scan;           /* for the writers: spool and options */
 	struct outcome *outcome;
 	struct report report;
+	struct deep deep;
+	bool looked;                /* `deep` holds something */
 	bool shown[REPORT_MAX];
 	struct row last;            /* the row printed last, if `any` was */
-	bool any, json, colour, failed;
+	bool any, json, colour, failed, look;
 	unsigned role;              /* of the file, when its message is not to be found */
 	const struct severity_rules *severities;
 };
@@ -265,6 +267,38 @@ static void on_row(struct explain *x, const struct row *row)
 	x->any = true;
 }
 
+/* What the deep pass says, or why it says nothing. */
+static void look_inside(struct explain *x, const struct lane_result *res, const uint8_t *answer)
+{
+	struct outcome *o = x->outcome;
+
+	x->looked = res->deep == DEEP_DONE && wire_get_deep(answer, res->deep_len, &x->deep);
+	o->deep = x->looked ? &x->deep : NULL;
+	o->deep_unchecked = res->deep == DEEP_UNCHECKED || (res->deep == DEEP_DONE && !x->looked);
+	o->deep_why = res->deep == DEEP_UNCHECKED ? res->deep_why : UNCHECKED_GARBAGE;
+	if (x->looked)
+		outcome_merge(&x->report, &x->deep);
+}
+
+static void put_inside(const struct explain *x)
+{
+	const struct outcome *o = x->outcome;
+
+	if (x->json && (x->looked || o->deep_unchecked)) {
+		json_t *j = json_deep(o);
+
+		json_object_set_new(j, "event", json_string("deep"));
+		json_dumpf(j, stdout, JSON_COMPACT | JSON_ENSURE_ASCII);
+		putchar('\n');
+		json_decref(j);
+	} else if (x->looked) {
+		putchar('\n');
+		put_deep(&x->deep, true);
+	} else if (o->deep_unchecked) {
+		printf("\nIts text could not be looked into: %s.\n", why_text(o->deep_why));
+	}
+}
+
 static void on_result(void *arg, const struct lane_job *job,
 		      const struct lane_result *res, const char *path, const uint8_t *answer)
 {
@@ -276,6 +310,7 @@ static void on_result(void *arg, const struct lane_job *job,
 	switch ((enum lane_status)res->status) {
 	case LANE_REPORT:
 		if (wire_get_report(answer, res->answer_len, &x->report)) {
+			look_inside(x, res, answer + res->answer_len);
 			severity_apply(x->severities, &x->report);
 			return;
 		}
@@ -305,7 +340,8 @@ static void ask(struct lanes *lanes, const struct explain *x, unsigned depth, en
 {
 	const struct outcome *o = x->outcome;
 	struct lane_job job = { .place = (uint8_t)o->place, .depth = (uint8_t)depth,
-				.verb = (uint8_t)verb, .force = true, .role = (uint8_t)x->role };
+				.verb = (uint8_t)verb, .force = true, .role = (uint8_t)x->role,
+				.deep = verb == VERB_CHECK && x->role == 0 && x->look };
 	g_autofree char *dir = g_path_get_dirname(o->path);
 	const char *base = strrchr(o->path, '/');
 
@@ -316,6 +352,7 @@ static void ask(struct lanes *lanes, const struct explain *x, unsigned depth, en
 static int finish(struct explain *x)
 {
 	struct outcome *o = x->outcome;
+	int status = 0;
 
 	if (x->failed) {
 		g_autofree char *why = unchecked_text(o);
@@ -340,17 +377,25 @@ static int finish(struct explain *x)
 			printf("\n%s\n%s\n", finding_def(outcome_worst(o)->id)->server,
 			       finding_def(outcome_worst(o)->id)->todo);
 	}
+	put_inside(x);
+	if (o->deep_unchecked)
+		status |= EXIT_FAILED;
 	for (unsigned i = 0; i < x->report.count; i++)
 		if (x->report.findings[i].severity == SEV_CORRUPT)
-			return EXIT_LEFT;
-	return 0;
+			return status | EXIT_LEFT;
+	return status;
 }
 
 int command_explain(char **argv)
 {
+	static const GOptionEntry options[] = {
+		{ "deep", 0, G_OPTION_FLAG_NO_ARG, G_OPTION_ARG_CALLBACK, (gpointer)(guintptr)command_set,
+		  "Look inside of the message, too: header, MIME parts, encodings", NULL },
+		G_OPTION_ENTRY_NULL
+	};
 	struct common common;
 	g_auto(GStrv) names = command_options(argv, "FILE|SPOOL:ID - annotated listing of one message",
-					      NULL, &common);
+					      options, &common);
 	struct explain x = { .json = common.json, .severities = &common.settings->severities };
 	struct outcome outcome = { .id = NULL };
 	struct lane_config config;
@@ -360,7 +405,8 @@ int command_explain(char **argv)
 
 	if (names[0] == NULL || names[1] != NULL)
 		return command_usage("explain: one FILE or SPOOL:ID");
-	zygote = command_zygote();
+	x.look = common.settings->deep;
+	zygote = command_zygote(x.look);
 	x.scan.spool = find(common.settings, names[0], &outcome.path);
 	if (x.scan.spool == NULL)
 		return EXIT_FAILED;

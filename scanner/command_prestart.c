@@ -86,6 +86,7 @@ static char **parse(const struct prestart *p, struct common *common, struct scan
 		exit(command_usage("--budget %s: a time such as 30s, 5m or 2h", given.budget));
 	*opt = command_scan_options(common);
 	opt->policy = MOVE_FATAL;
+	opt->deep = false; /* what is inside of a message stops no server */
 	opt->unattended = opt->staged = true;
 	opt->deadline = p->watch.deadline - MIN(act, left);
 	opt->act_until = p->watch.deadline - MIN(act / 4, left);

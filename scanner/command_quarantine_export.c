@@ -188,7 +188,7 @@ int quarantine_export(char **words)
 
 	if (*words == NULL)
 		return command_usage("quarantine export: which entry or queue id?");
-	zygote = command_zygote(); /* before any mail is read */
+	zygote = command_zygote(false); /* before any mail is read */
 	store = quarantine_store(false);
 	for (; *words != NULL; words++) {
 		json_t *manifest;

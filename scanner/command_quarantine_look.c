@@ -107,6 +107,33 @@ static void show_text(const char *entry, const json_t *m)
 
 /* --- show: the message itself -------------------------------------------------------- */
 
+/* What a deep pass saw before the message was moved. */
+static void show_deep(const json_t *deep)
+{
+	static const char *const words[] = { "subject", "from", "date", "message_id" };
+	const json_t *p;
+	size_t i;
+
+	for (i = 0; i < G_N_ELEMENTS(words); i++) {
+		if (!json_is_string(json_object_get(deep, words[i])))
+			continue;
+		printf("  %-8s ", words[i]);
+		put_text(deep, words[i]);
+		putchar('\n');
+	}
+	json_array_foreach(json_object_get(deep, "parts"), i, p) {
+		int depth = (int)CLAMP(json_integer_value(json_object_get(p, "depth")), 0, 100);
+
+		printf("  inside   %*s", depth * 2, "");
+		if (json_is_string(json_object_get(p, "type")))
+			put_text(p, "type");
+		else
+			fputs("text/plain (by default)", stdout);
+		printf(", %" JSON_INTEGER_FORMAT " bytes%s\n", json_integer_value(json_object_get(p, "size")),
+		       json_is_true(json_object_get(p, "damaged")) ? "  <-- damaged" : "");
+	}
+}
+
 static void show_envelope(const json_t *m)
 {
 	const json_t *e = json_object_get(m, "envelope");
@@ -125,6 +152,7 @@ static void show_envelope(const json_t *m)
 		put_text(e, "arrival");
 	}
 	putchar('\n');
+	show_deep(json_object_get(e, "deep"));
 }
 
 /* "        16  43 20 20 ..  |C  ..|" with what is damaged between < and >. */
@@ -225,7 +253,7 @@ int quarantine_show(char **words)
 		return command_usage("quarantine show: which entry or queue id?");
 	/* Before any mail is read. Without a sandbox there are no headers, but all the rest. */
 	if (!qo.common.json)
-		zygote = zygote_start(&landlock, &what);
+		zygote = zygote_start(false, &landlock, &what);
 	store = quarantine_store(false);
 	for (; *words != NULL; words++) {
 		json_t *manifest;

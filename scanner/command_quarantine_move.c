@@ -180,7 +180,7 @@ int quarantine_accept(char **words)
 	if (*words == NULL)
 		return command_usage("quarantine accept: which SPOOL:ID?");
 	if (!qo.undo)
-		zygote = command_zygote(); /* before any mail is read */
+		zygote = command_zygote(false); /* before any mail is read */
 	store = quarantine_store(!qo.undo);
 	for (; *words != NULL; words++)
 		status |= with_word(store, "accept", *words, qo.undo ? accept_undo : accept_one);

@@ -49,7 +49,7 @@ struct scan_options command_scan_options(const struct common *common)
 	return (struct scan_options){
 		.policy = (enum policy)s->policy, .unattended = s->unattended, .brake = s->max_move >= 0,
 		.max_move = (unsigned)MAX(s->max_move, 0), .all = common->all,
-		.fail_on_suspect = s->fail_on_suspect, .lanes = common->jobs,
+		.fail_on_suspect = s->fail_on_suspect, .deep = s->deep, .lanes = common->jobs,
 		.deadline = s->budget > 0 ? g_get_monotonic_time() + s->budget : 0,
 		.store = common->store, .severities = &s->severities, .retention = &s->retention,
 	};
@@ -106,6 +106,7 @@ static void add_up(struct totals *totals, const struct scan *scan)
 	totals->tally.messages += scan->tally.messages;
 	totals->tally.moved += scan->tally.moved;
 	totals->tally.bytes += scan->tally.bytes;
+	totals->tally.deep_unchecked += scan->tally.deep_unchecked;
 	for (unsigned v = 0; v < VERDICT_COUNT; v++)
 		totals->tally.verdicts[v] += scan->tally.verdicts[v];
 	totals->exit |= scan_exit(scan);
@@ -202,7 +203,7 @@ int command_scan_spools(char **names, struct scan_options opt, const struct comm
 			    common->quiet, common->all);
 	if (common->json || common->quiet || given.nagios || given.state != NULL)
 		progress_disable();
-	opt.zygote = command_zygote(); /* before any mail is read */
+	opt.zygote = command_zygote(opt.deep); /* before any mail is read */
 	catch_signals();
 	spools = open_spools(common->settings, names, out, &totals);
 	out->start((struct spool *const *)spools->pdata, spools->len);

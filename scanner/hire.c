@@ -28,7 +28,8 @@ void dismiss(struct hired *h)
 	}
 	if (h->fd >= 0)
 		close(h->fd);
-	*h = (struct hired)HIRED_NONE;
+	h->fd = h->pidfd = -1;
+	h->served = 0;
 }
 
 bool hired_speaks(const struct hired *h)
@@ -86,7 +87,7 @@ int hire(struct hired *h, int zygote, int memfd, char *what)
 		return -errno;
 	strcpy(what, "asking for a worker");
 	h->fd = pair[0];
-	ret = zygote_ask(zygote, pair[1], memfd);
+	ret = zygote_ask(zygote, h->deep, pair[1], memfd);
 	close(pair[1]); /* or its end would never be seen */
 	if (ret == 0)
 		ret = greet(h, what);

@@ -12,9 +12,10 @@ struct hired {
 	int fd;          /* our end of its channel, -1 = there is none */
 	int pidfd;
 	unsigned served; /* messages it has seen */
+	bool deep;       /* for VERB_DEEP, and nothing else */
 };
 
-#define HIRED_NONE { -1, -1, 0 }
+#define HIRED_NONE { -1, -1, 0, false }
 
 /* Have a worker that maps `memfd`: the present one, or a fresh one when there is none or it has
  * served its time. 0 or a negative errno, `what` (60 bytes) then names the step. */

@@ -7,7 +7,8 @@
  * exits.
  *
  * The flow: name -> slot_load() into lane memory -> a full batch, or the end of
- * the job -> ask() the worker -> results. When a batch goes wrong its unanswered
+ * the job -> ask() the worker -> results. With `deep` a report is held back until a second worker, which looks
+ * into the text of the same lane memory, has answered, or died. When a batch goes wrong its unanswered
  * messages are asked about one at a time, so that only the guilty one stays
  * unchecked.
  */
@@ -39,7 +40,15 @@ static struct reader {
 	struct lanemem mem;
 	struct slot slots[BATCH_MAX];
 	unsigned count;              /* slots in the batch */
-	struct hired worker;
+	struct hired worker, deep;   /* the second looks into texts */
+	struct hired *at_work;       /* one of them */
+	enum lane_verb verb;         /* what it is asked */
+	struct held {
+		uint32_t len;
+		bool good;           /* sound enough to look inside */
+		bool clean;          /* without a finding */
+		uint8_t bytes[ANSWER_MAX];
+	} held[BATCH_MAX];           /* reports that wait for the deep pass */
 	uint8_t in[sizeof(struct lane_job) + JOB_BYTES_MAX];
 	uint32_t clean;              /* messages of a brief job without a finding */
 	uint64_t clean_bytes;
@@ -47,7 +56,8 @@ static struct reader {
 	size_t out_len;
 	uint8_t frame[FRAME_MAX];    /* the worker's */
 	struct report report;        /* room to decode an answer in */
-} r = { .worker = HIRED_NONE };
+	struct deep said;
+} r = { .worker = HIRED_NONE, .deep = { -1, -1, 0, true } };
 
 /* --- Results -------------------------------------------------------------- */
 
@@ -64,14 +74,17 @@ static void out_put(const void *p, size_t n)
 	r.out_len += n;
 }
 
-static void put_result(const struct lane_result *head, const char *path, const uint8_t *answer)
+static void put_result(const struct lane_result *head, const char *path, const uint8_t *answer,
+		       const uint8_t *deep)
 {
-	if (sizeof *head + head->path_len + head->answer_len > sizeof r.out - r.out_len)
+	if (sizeof *head + head->path_len + head->answer_len + head->deep_len > sizeof r.out - r.out_len)
 		out_flush();
 	out_put(head, sizeof *head);
 	out_put(path, head->path_len);
 	if (head->answer_len > 0)
 		out_put(answer, head->answer_len);
+	if (head->deep_len > 0)
+		out_put(deep, head->deep_len);
 }
 
 /* The result of a slot: an answer of the worker, or an end without one. */
@@ -87,7 +100,7 @@ static void result(struct slot *s, const struct load_end *end, const struct answ
 
 	s->answered = end->status != LANE_ROW && end->status != LANE_RUN &&
 		      end->status != LANE_TEXT;
-	put_result(&head, s->path, a != NULL ? a->body : NULL);
+	put_result(&head, s->path, a != NULL ? a->body : NULL, NULL);
 }
 
 /* Nothing to report: counted, told at the end of the job. */
@@ -103,13 +116,68 @@ static void unchecked(struct slot *s, enum unchecked why)
 	result(s, &(struct load_end){ .status = LANE_UNCHECKED, .why = why }, NULL);
 }
 
-/* --- Asking the worker ---------------------------------------------------- */
-
 enum ask {
 	ASK_GO_ON,
 	ASK_STOP,   /* the message has its result, and the worker waits for what will not come */
 	ASK_REFUSE, /* this is not what an honest worker answers */
 };
+
+/* --- The deep pass: held reports ------------------------------------------- */
+
+static struct held *held_of(const struct slot *s)
+{
+	return &r.held[s - r.slots];
+}
+
+/* Keep the report until the text was looked into. */
+static enum ask hold(struct slot *s, const struct answer *a)
+{
+	struct held *h = held_of(s);
+
+	if (a->len > sizeof h->bytes)
+		return ASK_REFUSE;
+	h->len = (uint32_t)a->len;
+	h->good = r.report.count == 0 || r.report.findings[0].severity < SEV_CORRUPT;
+	h->clean = r.report.count == 0;
+	memcpy(h->bytes, a->body, a->len);
+	s->answered = true;
+	return ASK_GO_ON;
+}
+
+/* Send it, with what the deep pass says, or without. */
+static void release(struct slot *s, enum deep_status status, enum unchecked why, const struct answer *deep)
+{
+	struct held *h = held_of(s);
+	struct lane_result head = {
+		.seq = r.job.seq, .index = (uint16_t)s->index, .status = LANE_REPORT, .deep = (uint8_t)status,
+		.deep_why = (uint8_t)why, .place = (uint8_t)s->place, .facts = s->facts[0],
+		.path_len = (uint32_t)strlen(s->path) + 1, .answer_len = h->len,
+		.deep_len = deep != NULL ? (uint32_t)deep->len : 0,
+	};
+
+	s->answered = true;
+	h->len = 0;
+	put_result(&head, s->path, h->bytes, deep != NULL ? deep->body : NULL);
+}
+
+/* What the deep pass says of a slot. */
+static enum ask take_deep(struct slot *s, const struct answer *a)
+{
+	if (r.verb != VERB_DEEP || a->len > ANSWER_MAX || !wire_get_deep(a->body, a->len, &r.said))
+		return ASK_REFUSE;
+	if (!slot_unchanged(s)) {
+		held_of(s)->len = 0;
+		result(s, &(struct load_end){ .status = LANE_CHANGED }, NULL);
+	} else if (r.job.brief && held_of(s)->clean && r.said.report.count == 0) {
+		held_of(s)->len = 0;
+		clean(s);
+	} else {
+		release(s, DEEP_DONE, UNCHECKED_OPEN, a);
+	}
+	return ASK_GO_ON;
+}
+
+/* --- Asking the worker ---------------------------------------------------- */
 
 static enum ask give_window(struct slot *s, const struct want *want)
 {
@@ -117,9 +185,12 @@ static enum ask give_window(struct slot *s, const struct want *want)
 
 	switch (slot_window(s, &r.mem, want, &end)) {
 	case LOAD_OK:
-		return hired_go(&r.worker) ? ASK_GO_ON : ASK_REFUSE;
+		return hired_go(r.at_work) ? ASK_GO_ON : ASK_REFUSE;
 	case LOAD_END:
-		result(s, &end, NULL);
+		if (r.verb == VERB_DEEP)
+			release(s, DEEP_UNCHECKED, end.why, NULL);
+		else
+			result(s, &end, NULL);
 		return ASK_STOP;
 	case LOAD_FULL:
 		break;
@@ -131,7 +202,7 @@ static enum ask give_window(struct slot *s, const struct want *want)
 static enum ask take_answer(struct slot *s, const struct answer *a)
 {
 	struct load_end end = { .status = LANE_REPORT };
-	bool check = r.job.verb == VERB_CHECK;
+	bool check = r.verb == VERB_CHECK;
 	struct want want;
 	struct row row;
 	struct run run;
@@ -144,31 +215,35 @@ static enum ask take_answer(struct slot *s, const struct answer *a)
 			return ASK_REFUSE;
 		if (!slot_unchanged(s))
 			result(s, &(struct load_end){ .status = LANE_CHANGED }, NULL);
+		else if (r.job.deep)
+			return hold(s, a);
 		else if (r.job.brief && r.report.count == 0)
 			clean(s);
 		else
 			result(s, &end, a);
 		return ASK_GO_ON;
 	case ANSWER_ROW:
-		if (r.job.verb != VERB_DECODE || !wire_get_row(a->body, a->len, &row))
+		if (r.verb != VERB_DECODE || !wire_get_row(a->body, a->len, &row))
 			return ASK_REFUSE;
 		end.status = LANE_ROW;
 		result(s, &end, a);
 		return ASK_GO_ON;
 	case ANSWER_RUN:
-		if (r.job.verb != VERB_BODY || !wire_get_run(a->body, a->len, &run))
+		if (r.verb != VERB_BODY || !wire_get_run(a->body, a->len, &run))
 			return ASK_REFUSE;
 		end.status = LANE_RUN;
 		result(s, &end, a);
 		return ASK_GO_ON;
 	case ANSWER_BYTES:
-		if (r.job.verb != VERB_BODY)
+		if (r.verb != VERB_BODY)
 			return ASK_REFUSE;
 		end.status = LANE_TEXT;
 		result(s, &end, a);
 		return ASK_GO_ON;
+	case ANSWER_DEEP:
+		return take_deep(s, a);
 	case ANSWER_END:
-		if (check || a->len > 0)
+		if (check || r.verb == VERB_DEEP || a->len > 0)
 			return ASK_REFUSE;
 		end.status = LANE_ROWS_END;
 		result(s, &end, NULL);
@@ -200,14 +275,14 @@ static bool wake(unsigned first, unsigned n)
 	struct lane_head *head = lanemem_at(&r.mem, 0);
 	char what[60];
 
-	if (hire(&r.worker, r.config.zygote, r.mem.fd, what) < 0)
+	if (hire(r.at_work, r.config.zygote, r.mem.fd, what) < 0)
 		return false;
 	head->count = n;
-	head->verb = r.job.verb;
+	head->verb = r.verb;
 	head->force = r.job.force;
 	for (unsigned i = 0; i < n; i++)
 		head->messages[i] = r.slots[first + i].offset;
-	r.worker.served += n;
+	r.at_work->served += n;
 	return true;
 }
 
@@ -222,16 +297,16 @@ static bool ask(unsigned first, unsigned n, enum unchecked *why_r)
 	if (!wake(first, n))
 		return false;
 	*why_r = UNCHECKED_DIED;
-	if (!hired_go(&r.worker))
+	if (!hired_go(r.at_work))
 		done = ASK_REFUSE;
 	while (done == ASK_GO_ON && next < n) {
 		ssize_t len;
 
-		if (!hired_speaks(&r.worker)) {
+		if (!hired_speaks(r.at_work)) {
 			*why_r = UNCHECKED_HUNG;
 			break;
 		}
-		len = recv(r.worker.fd, r.frame, sizeof r.frame, 0);
+		len = recv(r.at_work->fd, r.frame, sizeof r.frame, 0);
 		if (len <= 0)
 			break;
 		done = take_frame((size_t)len, first, n, &next);
@@ -239,20 +314,60 @@ static bool ask(unsigned first, unsigned n, enum unchecked *why_r)
 			*why_r = UNCHECKED_GARBAGE;
 	}
 	if (next < n || done != ASK_GO_ON)
-		dismiss(&r.worker);
+		dismiss(r.at_work);
 	return next == n || done == ASK_STOP;
 }
 
-/* Check what is in lane memory and begin a new batch. When the batch as a whole goes
- * wrong, those still without an answer are asked about one at a time. */
-static void batch_flush(void)
+/* Ask about slots [first, first + n). When that goes wrong as a whole, those still without an answer
+ * are asked about one at a time; `fail` ends the one that goes wrong alone. */
+static void ask_all(unsigned first, unsigned n, void (*fail)(struct slot *, enum unchecked))
 {
 	enum unchecked why;
 
-	if (r.count > 0 && !ask(0, r.count, &why))
-		for (unsigned i = 0; i < r.count; i++)
-			if (!r.slots[i].answered && (r.count == 1 || !ask(i, 1, &why)))
-				unchecked(&r.slots[i], why);
+	if (ask(first, n, &why))
+		return;
+	for (unsigned i = first; i < first + n; i++)
+		if (!r.slots[i].answered && (n == 1 || !ask(i, 1, &why)))
+			fail(&r.slots[i], why);
+}
+
+static void deep_unchecked(struct slot *s, enum unchecked why)
+{
+	release(s, DEEP_UNCHECKED, why, NULL);
+}
+
+/* Have the texts looked into whose reports are held back. What is corrupt as it is leaves as it is. */
+static void look_inside(void)
+{
+	r.at_work = &r.deep;
+	r.verb = VERB_DEEP;
+	for (unsigned i = 0, n; i < r.count; i += n) {
+		n = 1;
+		if (r.held[i].len == 0)
+			continue;
+		if (!r.held[i].good) {
+			release(&r.slots[i], DEEP_NONE, UNCHECKED_OPEN, NULL);
+			continue;
+		}
+		while (i + n < r.count && r.held[i + n].len > 0 && r.held[i + n].good)
+			n++;
+		for (unsigned j = i; j < i + n; j++)
+			r.slots[j].answered = false;
+		ask_all(i, n, deep_unchecked);
+	}
+}
+
+/* Check what is in lane memory and begin a new batch. */
+static void batch_flush(void)
+{
+	r.at_work = &r.worker;
+	r.verb = (enum lane_verb)r.job.verb;
+	for (unsigned i = 0; i < r.count; i++)
+		r.held[i].len = 0;
+	if (r.count > 0)
+		ask_all(0, r.count, unchecked);
+	if (r.count > 0 && r.job.deep)
+		look_inside();
 	for (unsigned i = 0; i < r.count; i++)
 		slot_close(&r.slots[i]);
 	r.count = 0;
@@ -297,8 +412,10 @@ static void job_run(const char *strings)
 
 	r.clean = 0;
 	r.clean_bytes = 0;
-	if (r.job.fresh)
+	if (r.job.fresh) {
 		dismiss(&r.worker);
+		dismiss(&r.deep);
+	}
 	r.source = (struct slot_source){
 		.config = &r.config, .mem = &r.mem, .dir_path = strings,
 		.dir = open_beneath(r.config.root, strings, O_RDONLY | O_DIRECTORY),
@@ -312,11 +429,13 @@ static void job_run(const char *strings)
 	batch_flush();
 	if (r.source.dir >= 0)
 		close(r.source.dir);
-	if (r.job.fresh)
+	if (r.job.fresh) {
 		dismiss(&r.worker);
+		dismiss(&r.deep);
+	}
 	done.clean = r.clean;
 	done.facts.size = r.clean_bytes;
-	put_result(&done, "", NULL);
+	put_result(&done, "", NULL, NULL);
 	out_flush();
 }
 

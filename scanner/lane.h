@@ -46,6 +46,13 @@ enum unchecked {
 	UNCHECKED_TIME,     /* damaged at the first look, and no time was left for the second */
 };
 
+/* What became of the second look, into the text. */
+enum deep_status {
+	DEEP_NONE,      /* not asked for, or of no use: the message is corrupt as it is */
+	DEEP_DONE,      /* what it says lies behind the answer */
+	DEEP_UNCHECKED, /* see `deep_why`; the structural verdict stands */
+};
+
 /* A file as it was when it was read; compared before it may move. */
 struct file_facts {
 	uint64_t dev, ino, size;
@@ -61,6 +68,7 @@ struct lane_job {
 	uint8_t verb;       /* enum lane_verb */
 	uint8_t role;       /* which part the names are of; not 0: it is read without its message */
 	bool force;         /* even if it looks unfinished */
+	bool deep;          /* VERB_CHECK: look into the text, too */
 	bool brief;         /* messages without a finding are only counted */
 	bool fresh;         /* by a worker that has seen nothing and will see nothing else */
 	uint16_t count;     /* names */
@@ -72,6 +80,8 @@ struct lane_result {
 	uint16_t index;     /* of the name in its job */
 	uint8_t status;     /* enum lane_status */
 	uint8_t why;        /* enum unchecked */
+	uint8_t deep;       /* LANE_REPORT: enum deep_status */
+	uint8_t deep_why;   /* enum unchecked */
 	uint8_t place;      /* where the message was found, maybe not where it was listed */
 	int32_t error;
 	uint32_t clean;     /* LANE_JOB_DONE: messages without a finding, facts.size bytes in all */
@@ -79,6 +89,7 @@ struct lane_result {
 	struct file_facts facts;
 	uint32_t path_len;  /* bytes that follow: path below the spool's root, terminated */
 	uint32_t answer_len;/* then the answer of the worker */
+	uint32_t deep_len;  /* then that of the deep pass */
 };
 
 /* What a lane serves; copied at start. */

@@ -162,7 +162,7 @@ static const uint8_t *take_result(struct lanes *lanes, struct lane *l, const uin
 	memcpy(&res, p, sizeof res);
 	p += sizeof res;
 	if (l->count == 0 || res.seq != job->job.seq ||
-	    (uint64_t)res.path_len + res.answer_len > (size_t)(end - p))
+	    (uint64_t)res.path_len + res.answer_len + res.deep_len > (size_t)(end - p))
 		return NULL;
 	if (res.status == LANE_JOB_DONE) {
 		if (res.clean > 0)
@@ -178,7 +178,7 @@ static const uint8_t *take_result(struct lanes *lanes, struct lane *l, const uin
 	if (res.status != LANE_ROW && res.status != LANE_RUN && res.status != LANE_TEXT)
 		job->done[res.index] = true;
 	lanes->result(lanes->arg, &job->job, &res, path, p + res.path_len);
-	return p + res.path_len + res.answer_len;
+	return p + res.path_len + res.answer_len + res.deep_len;
 }
 
 static void hear(struct lanes *lanes, struct lane *l)

@@ -14,8 +14,8 @@
 
 struct lanes;
 
-/* One result. LANE_JOB_DONE comes here when it counts clean messages. `path` and `answer` are
- * what the lane sent; valid only during the call. */
+/* One result. LANE_JOB_DONE comes here when it counts clean messages. `path` and `answer` (behind
+ * it the deep pass's) are what the lane sent; valid only during the call. */
 typedef void lanes_result(void *arg, const struct lane_job *job, const struct lane_result *result,
 			  const char *path, const uint8_t *answer);
 

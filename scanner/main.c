@@ -62,15 +62,18 @@ int command_failed(const char *format, ...)
 	return EXIT_FAILED;
 }
 
-int command_zygote(void)
+int command_zygote(bool deep)
 {
 	const char *what = "";
 	char step[60] = "";
 	struct hired worker = HIRED_NONE;
 	struct lanemem mem;
 	int landlock, ret;
-	int zygote = zygote_start(&landlock, &what);
+	int zygote = zygote_start(deep, &landlock, &what);
 
+	if (zygote == -ELIBACC)
+		exit(command_failed("--deep: %s: it cannot be found or used; install it (Debian: libgmime-3.0-0), or leave "
+				    "--deep out", what));
 	if (zygote < 0)
 		exit(command_failed("no sandbox, no scan: %s: %s", what, g_strerror(-zygote)));
 	ret = lanemem_open(&mem);

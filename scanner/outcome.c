@@ -33,6 +33,7 @@ void outcome_free(struct outcome *o)
 	g_free(o->id);
 	g_free(o->path);
 	g_free(o->report);
+	g_free(o->deep);
 	g_free(o->reason);
 	g_free(o->entry);
 	g_free(o);
@@ -50,6 +51,17 @@ const struct finding *outcome_worst(const struct outcome *o)
 			worst = f;
 	}
 	return worst;
+}
+
+void outcome_merge(struct report *r, const struct deep *d)
+{
+	for (unsigned i = 0; i < d->report.count; i++) {
+		const struct finding *f = &d->report.findings[i];
+
+		*report_add(r, (enum finding_id)f->id, f->part, f->offset, f->length) = *f;
+	}
+	r->more += d->report.more;
+	report_sort(r);
 }
 
 unsigned outcome_depth(const struct spool *spool, const struct outcome *o)

@@ -55,6 +55,18 @@ json_t *json_finding(const struct scan *scan, const struct outcome *o, const str
 
 /* The findings of a message as an array, its envelope as an object (new references): what a
  * manifest keeps. */
+/* Seconds since 1970 as a string; null where they are no date. */
+json_t *json_time(int64_t t);
+
+/* What is inside of the message, or why nobody knows; only for one that was to be looked into. */
+json_t *json_deep(const struct outcome *o);
+
+/* The same for people: subject and sender; the parts when one is damaged, or `all`. */
+void put_deep(const struct deep *d, bool all);
+
+/* Why something was not checked, in words. */
+const char *why_text(enum unchecked why);
+
 json_t *json_findings(const struct scan *scan, const struct outcome *o);
 json_t *json_envelope(const struct outcome *o);
 

@@ -32,7 +32,7 @@ static json_t *json_cstring(const char *s)
 	return s != NULL ? json_bytes(s, strlen(s)) : json_null();
 }
 
-static json_t *json_time(int64_t t)
+json_t *json_time(int64_t t)
 {
 	char buf[40];
 	struct tm tm;
@@ -96,6 +96,8 @@ json_t *json_envelope(const struct outcome *o)
 	json_object_set_new(j, "arrival",
 			    r != NULL && r->has_arrival ? json_time(r->arrival) : json_null());
 	json_object_set_new(j, "size", json_u64(o->facts.size));
+	if (o->deep != NULL || o->deep_unchecked)
+		json_object_set_new(j, "deep", json_deep(o));
 	return j;
 }
 
@@ -188,6 +190,8 @@ static void summary(const struct totals *t)
 	json_object_set_new(j, "messages", json_u64(t->tally.messages));
 	for (unsigned v = 0; v < VERDICT_COUNT; v++)
 		json_object_set_new(j, verdict_name(v), json_u64(t->tally.verdicts[v]));
+	if (t->tally.deep_unchecked > 0)
+		json_object_set_new(j, "deep_unchecked", json_u64(t->tally.deep_unchecked));
 	json_object_set_new(j, "moved", json_u64(t->tally.moved));
 	json_object_set_new(j, "purged", json_u64(t->purged));
 	json_object_set_new(j, "quarantined", json_u64(t->quarantined));

@@ -73,32 +73,41 @@ static char *age_text(int64_t seconds)
 	return g_strdup_printf("%" PRId64 " d", seconds / 86400);
 }
 
+const char *why_text(enum unchecked why)
+{
+	switch (why) {
+	case UNCHECKED_OPEN:
+		return "cannot be opened";
+	case UNCHECKED_READ:
+		return "cannot be read";
+	case UNCHECKED_TOO_BIG:
+		return "larger than what is read whole";
+	case UNCHECKED_BUDGET:
+		return "reading it would not end: its pointers lead back too often";
+	case UNCHECKED_DIED:
+		return "the checking process died on it";
+	case UNCHECKED_HUNG:
+		return "the checking process did not answer in time";
+	case UNCHECKED_GARBAGE:
+		return "the checking process answered nonsense";
+	case UNCHECKED_WORKER:
+		return "no checking process could be started";
+	case UNCHECKED_READER:
+		return "the reading process died or hangs in the file system";
+	case UNCHECKED_TIME:
+		return "damaged at the first look; no time was left for the second";
+	}
+	return "unknown";
+}
+
 char *unchecked_text(const struct outcome *o)
 {
-	switch (o->why) {
-	case UNCHECKED_OPEN:
-		return g_strdup_printf("cannot be opened: %s", g_strerror(o->error));
-	case UNCHECKED_READ:
-		return g_strdup_printf("cannot be read at byte %" PRIu64 ": %s", o->offset,
+	if (o->why == UNCHECKED_OPEN)
+		return g_strdup_printf("%s: %s", why_text(o->why), g_strerror(o->error));
+	if (o->why == UNCHECKED_READ)
+		return g_strdup_printf("%s at byte %" PRIu64 ": %s", why_text(o->why), o->offset,
 				       g_strerror(o->error));
-	case UNCHECKED_TOO_BIG:
-		return g_strdup("larger than what is read whole");
-	case UNCHECKED_BUDGET:
-		return g_strdup("reading it would not end: its pointers lead back too often");
-	case UNCHECKED_DIED:
-		return g_strdup("the checking process died on it");
-	case UNCHECKED_HUNG:
-		return g_strdup("the checking process did not answer in time");
-	case UNCHECKED_GARBAGE:
-		return g_strdup("the checking process answered nonsense");
-	case UNCHECKED_WORKER:
-		return g_strdup("no checking process could be started");
-	case UNCHECKED_READER:
-		return g_strdup("the reading process died or hangs in the file system");
-	case UNCHECKED_TIME:
-		return g_strdup("damaged at the first look; no time was left for the second");
-	}
-	return g_strdup("unknown");
+	return g_strdup(why_text(o->why));
 }
 
 /* --- One message ---------------------------------------------------------------- */
@@ -214,6 +223,10 @@ static void put_outcome(const struct scan *scan, const struct outcome *o)
 	put_head(scan, o);
 	if (worst != NULL)
 		put_findings(scan->spool, o, worst);
+	if (o->deep != NULL)
+		put_deep(o->deep, false);
+	if (o->deep_unchecked)
+		printf("  Its structure was checked, its text was not: %s.\n", why_text(o->deep_why));
 	if (o->verdict == VERDICT_UNCHECKED) {
 		g_autofree char *why = unchecked_text(o);
 
@@ -240,11 +253,14 @@ struct section {
 	const char *title;
 	const char *colour;
 	enum verdict verdict;
-	int impact; /* enum impact, -1 = any */
+	int impact; /* enum impact, -1 = any, INSIDE = not looked into, whatever the verdict */
 };
+
+#define INSIDE -2
 
 static const struct section sections[] = {
 	{ "NOT CHECKED", RED, VERDICT_UNCHECKED, -1 },
+	{ "NOT LOOKED INTO", RED, VERDICT_OK, INSIDE },
 	{ "STOPS THE SERVICE", RED, VERDICT_CORRUPT, IMPACT_SERVER_STOPS },
 	{ "THE SERVER DELETES IT OR PUTS IT ASIDE, UNSENT", RED, VERDICT_CORRUPT,
 	  IMPACT_SERVER_DELETES },
@@ -259,7 +275,9 @@ static const struct section sections[] = {
 
 static bool in_section(const struct section *s, const struct outcome *o)
 {
-	return o->verdict == s->verdict && (s->impact < 0 || o->impact == (enum impact)s->impact);
+	if (o->deep_unchecked && o->verdict <= VERDICT_NOTED)
+		return s->impact == INSIDE;
+	return s->impact != INSIDE && o->verdict == s->verdict && (s->impact < 0 || o->impact == (enum impact)s->impact);
 }
 
 static void put_section(const struct scan *scan, const struct section *s)
@@ -425,6 +443,8 @@ static void summary(const struct totals *t)
 	for (size_t i = 0; i < G_N_ELEMENTS(shown); i++)
 		if (v[shown[i]] > 0)
 			printf(", %" G_GUINT64_FORMAT " %s", v[shown[i]], verdict_name(shown[i]));
+	if (t->tally.deep_unchecked > 0)
+		printf(", %" G_GUINT64_FORMAT " not looked into", t->tally.deep_unchecked);
 	if (t->tally.moved > 0)
 		printf("; %" G_GUINT64_FORMAT " moved", t->tally.moved);
 	else

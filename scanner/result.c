@@ -46,6 +46,12 @@ struct report *work_report(const struct report *r)
 				    r->count * sizeof r->findings[0]);
 }
 
+/* A copy of it with as many parts as there are. */
+static struct deep *keep_deep(const struct deep *d)
+{
+	return g_memdup2(d, G_STRUCT_OFFSET(struct deep, nodes) + d->count * sizeof d->nodes[0]);
+}
+
 /* A report that we write ourselves, about something that no worker reads. */
 static struct report *report_own(const struct work *w, enum finding_id id)
 {
@@ -65,6 +71,10 @@ void work_settle(const struct work *w, struct outcome *o, enum lane_status statu
 		o->verdict = work_verdict(r);
 		o->report = work_report(r);
 		o->impact = outcome_worst(o) != NULL ? outcome_worst(o)->impact : IMPACT_NONE;
+		o->deep_unchecked = res->deep == DEEP_UNCHECKED;
+		o->deep_why = res->deep_why;
+		if (res->deep == DEEP_DONE)
+			o->deep = keep_deep(&w->deep);
 		break;
 	case LANE_BUSY:
 		o->verdict = VERDICT_BUSY;
@@ -94,6 +104,7 @@ static void count(struct work *w, const struct outcome *o)
 	t->messages++;
 	t->verdicts[o->verdict]++;
 	t->bytes += o->facts.size;
+	t->deep_unchecked += o->deep_unchecked;
 }
 
 void work_keep(struct work *w, struct outcome *o)
@@ -105,6 +116,10 @@ void work_keep(struct work *w, struct outcome *o)
 /* A message that gives no cause for concern: told, counted, forgotten. */
 void work_pass(struct work *w, struct outcome *o)
 {
+	if (o->deep_unchecked) {
+		work_keep(w, o);
+		return;
+	}
 	count(w, o);
 	if (o->verdict == VERDICT_NOTED)
 		w->scan->noted[outcome_worst(o)->id]++;
@@ -116,7 +131,7 @@ void work_pass(struct work *w, struct outcome *o)
 /* The common case, without making an outcome of it. */
 static bool pass_quickly(struct work *w, const struct lane_result *res)
 {
-	if (w->report.count > 0 || w->scan->options->all)
+	if (w->report.count > 0 || w->scan->options->all || res->deep == DEEP_UNCHECKED)
 		return false;
 	w->scan->tally.messages++;
 	w->scan->tally.verdicts[VERDICT_OK]++;
@@ -155,6 +170,21 @@ static void confirmed(struct work *w, struct outcome *o, const struct lane_resul
 		work_keep(w, now);
 }
 
+/* Both answers of a lane into w->report and w->deep. A lane lets nothing else through; this costs little. */
+static bool decode(struct work *w, struct lane_result *res, const uint8_t *answer)
+{
+	if (!wire_get_report(answer, res->answer_len, &w->report))
+		return false;
+	if (res->deep == DEEP_DONE && wire_get_deep(answer + res->answer_len, res->deep_len, &w->deep)) {
+		outcome_merge(&w->report, &w->deep);
+	} else if (res->deep == DEEP_DONE) {
+		res->deep = DEEP_UNCHECKED;
+		res->deep_why = UNCHECKED_GARBAGE;
+	}
+	severity_apply(w->scan->options->severities, &w->report);
+	return true;
+}
+
 void work_result(void *arg, const struct lane_job *job, const struct lane_result *result,
 		 const char *path, const uint8_t *answer)
 {
@@ -164,11 +194,9 @@ void work_result(void *arg, const struct lane_job *job, const struct lane_result
 	w->done += res.status == LANE_JOB_DONE ? res.clean : 1;
 	progress_show(w->progress, w->done);
 	news_tell(w->scan, false);
-	if (res.status == LANE_REPORT && !wire_get_report(answer, res.answer_len, &w->report)) {
+	if (res.status == LANE_REPORT && !decode(w, &res, answer)) {
 		res.status = LANE_UNCHECKED;
 		res.why = UNCHECKED_GARBAGE;
-	} else if (res.status == LANE_REPORT) {
-		severity_apply(w->scan->options->severities, &w->report);
 	}
 	if (res.status == LANE_JOB_DONE) {
 		w->scan->tally.messages += res.clean;

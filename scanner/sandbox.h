@@ -29,8 +29,8 @@ struct sandbox_user sandbox_user(void);
 int sandbox_prepare(const struct sandbox_user *user, int *landlock_r, const char **what_r);
 
 /* The worker's share: limits, then seccomp. From here on it may receive from and send to
- * WORKER_FD, use anonymous memory, and exit; every other call fails with
+ * WORKER_FD, use anonymous memory, and exit; `deep`: and ask how much CPU time it has used. Every other call fails with
  * ENOSYS (a build with -DSPOOLCK_SANDBOX_KILL: kills). 0 or a negative errno. */
-int sandbox_close(const char **what_r);
+int sandbox_close(bool deep, const char **what_r);
 
 #endif

@@ -45,7 +45,7 @@ static void job_add(struct work *w, unsigned place, unsigned depth, const char *
 		job_flush(w);
 	if (w->job.count == 0) {
 		w->job = (struct lane_job){ .place = (uint8_t)place, .depth = (uint8_t)depth,
-					    .verb = VERB_CHECK,
+					    .verb = VERB_CHECK, .deep = w->scan->options->deep,
 					    .brief = !w->scan->options->all };
 		w->used = strlen(dir) + 1;
 		memcpy(w->strings, dir, w->used);
@@ -212,7 +212,7 @@ static void confirm(struct work *w)
 		let_it_go(w);
 	for (guint i = 0; i < w->confirm->len; i++) {
 		const struct outcome *o = w->confirm->pdata[i];
-		struct lane_job job = { .tag = i, .place = (uint8_t)o->place, .verb = VERB_CHECK,
+		struct lane_job job = { .tag = i, .place = (uint8_t)o->place, .verb = VERB_CHECK, .deep = w->scan->options->deep,
 					.depth = (uint8_t)outcome_depth(w->scan->spool, o),
 					.fresh = true };
 		g_autofree char *dir = g_path_get_dirname(o->path);
@@ -402,6 +402,6 @@ int scan_exit(const struct scan *scan)
 		left += o->id == NULL && o->verdict == VERDICT_CORRUPT;
 	}
 	return bits | (t->moved > 0 ? EXIT_MOVED : 0) | (left > 0 ? EXIT_LEFT : 0) |
-	       (scan->failed || t->verdicts[VERDICT_UNCHECKED] > 0 ? EXIT_FAILED : 0) |
+	       (scan->failed || t->verdicts[VERDICT_UNCHECKED] + t->deep_unchecked > 0 ? EXIT_FAILED : 0) |
 	       (scan->cut_short ? EXIT_CANCELLED : 0);
 }

@@ -4,6 +4,7 @@
 #ifndef SCAN_H
 #define SCAN_H
 
+#include "deep.h"
 #include "lane.h"
 #include "retention.h"
 #include "severity.h"
@@ -50,6 +51,9 @@ struct outcome {
 	char *path;                   /* below the root */
 	struct file_facts facts;      /* when it was checked last */
 	struct report *report;        /* NULL unless it was read */
+	struct deep *deep;            /* what is inside; NULL: nobody looked, or could. Its findings are in `report` */
+	bool deep_unchecked;          /* somebody tried: see deep_why; the verdict stands */
+	enum unchecked deep_why;
 	enum unchecked why;           /* when VERDICT_UNCHECKED */
 	int error;
 	uint64_t offset;
@@ -64,6 +68,7 @@ void outcome_free(struct outcome *o);
 
 struct tally {
 	guint64 messages, verdicts[VERDICT_COUNT], moved, bytes;
+	guint64 deep_unchecked;          /* verdict known, but could not be looked into */
 	guint64 accepted[VERDICT_COUNT]; /* of these, left alone because an operator said so */
 };
 
@@ -74,6 +79,7 @@ struct scan_options {
 	unsigned max_move;            /* 0 = the default of the brake */
 	bool all;                     /* report ok messages, too */
 	bool fail_on_suspect;
+	bool deep;                    /* look into messages, too; the zygote was started for it */
 	unsigned lanes;
 	bool staged;                  /* prestart: places in the order of the server's start, each done with
 	                               * before the next; what was found is moved even when time runs out */
@@ -117,6 +123,9 @@ extern volatile int scan_cancelled;
 /* The finding that names an outcome: the most severe, then with the worst impact. NULL when
  * there is none. */
 const struct finding *outcome_worst(const struct outcome *o);
+
+/* Add what the deep pass found to what the structural one did. */
+void outcome_merge(struct report *r, const struct deep *d);
 
 /* Levels of hash directories in which the message lies. */
 unsigned outcome_depth(const struct spool *spool, const struct outcome *o);

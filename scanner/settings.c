@@ -109,6 +109,8 @@ static const struct setting rows[] = {
 	{ "scan", "fail-on", KIND_WORD, OPTION_OF_SCAN, AT(fail_on_suspect), .fallback = "corrupt",
 	  .words = fail_on, .expects = "corrupt or suspect", .arg = "corrupt|suspect",
 	  .help = "What sets exit bit 4 (corrupt)" },
+	{ "scan", "deep", KIND_BOOL, OPTION_OF_SCAN, AT(deep), .fallback = "no", .words = yes_no,
+	  .expects = "yes or no", .help = "Look inside of messages, too: header, MIME parts, encodings" },
 	{ "scan", "exclude", KIND_LIST, OPTION_OF_SCAN, AT(exclude), .valid = is_below,
 	  .expects = "paths below a spool's directory, with ';' between them, such as hold;deferred/A",
 	  .arg = "PATH[;PATH...]", .help = "Do not look at these paths of a spool" },

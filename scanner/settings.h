@@ -30,7 +30,7 @@ struct settings {
 	char *file;             /* that was read; NULL: none */
 	/* [scan] */
 	gint64 policy;          /* enum policy */
-	gint64 unattended, fail_on_suspect, discover;
+	gint64 unattended, fail_on_suspect, discover, deep;
 	gint64 budget;          /* µs, 0 = none */
 	gint64 max_move;        /* 0 = as the brake says, -1 = without any brake */
 	gint64 jobs;            /* 0 = as many as there are cores */

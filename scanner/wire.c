@@ -96,10 +96,8 @@ static void put_finding(struct wire *w, const struct finding *f)
 	put_text(w, &f->found);
 }
 
-bool wire_put_report(struct wire *w, unsigned index, const struct report *r)
+static void put_report(struct wire *w, const struct report *r)
 {
-	size_t start = begin(w, ANSWER_DONE, index);
-
 	put_u8(w, (r->has_sender ? 1u : 0u) | (r->has_arrival ? 2u : 0u));
 	put_u64(w, r->recipients);
 	put_u64(w, r->recipients_done);
@@ -112,6 +110,13 @@ bool wire_put_report(struct wire *w, unsigned index, const struct report *r)
 	put_u8(w, r->count);
 	for (unsigned i = 0; i < r->count; i++)
 		put_finding(w, &r->findings[i]);
+}
+
+bool wire_put_report(struct wire *w, unsigned index, const struct report *r)
+{
+	size_t start = begin(w, ANSWER_DONE, index);
+
+	put_report(w, r);
 	return end(w, start);
 }
 
@@ -163,6 +168,40 @@ bool wire_put_bytes(struct wire *w, unsigned index, const uint8_t *p, size_t n)
 	size_t start = begin(w, ANSWER_BYTES, index);
 
 	put(w, p, n);
+	return end(w, start);
+}
+
+static void put_words(struct wire *w, const struct deep_words *words)
+{
+	put_u8(w, words->len);
+	put(w, words->bytes, words->len);
+}
+
+static void put_node(struct wire *w, const struct deep_node *n)
+{
+	put_u8(w, n->depth);
+	put_u8(w, n->damaged);
+	put_u64(w, n->offset);
+	put_u64(w, n->size);
+	put_text(w, &n->type);
+}
+
+bool wire_put_deep(struct wire *w, unsigned index, const struct deep *d)
+{
+	size_t start = begin(w, ANSWER_DEEP, index);
+
+	put_report(w, &d->report);
+	put_u8(w, (d->parsed ? 1u : 0u) | (d->has_date ? 2u : 0u));
+	put_u64(w, (uint64_t)d->date);
+	put_u64(w, d->to);
+	put_u64(w, d->text);
+	put_words(w, &d->subject);
+	put_words(w, &d->from);
+	put_words(w, &d->message_id);
+	put_u64(w, d->more);
+	put_u8(w, d->count);
+	for (unsigned i = 0; i < d->count; i++)
+		put_node(w, &d->nodes[i]);
 	return end(w, start);
 }
 
@@ -244,22 +283,28 @@ static bool whole(const struct cur *c)
 	return c->err == CUR_OK && cur_left(c) == 0;
 }
 
-bool wire_get_report(const uint8_t *body, size_t len, struct report *r)
+static void get_report(struct cur *c, struct report *r)
 {
-	struct cur c = cur_make(body, len, 0);
-	uint8_t flags = get_enum(&c, 4);
+	uint8_t flags = get_enum(c, 4);
 
 	r->has_sender = flags & 1;
 	r->has_arrival = flags & 2;
-	r->recipients = cur_u64le(&c);
-	r->recipients_done = cur_u64le(&c);
-	r->arrival = (int64_t)cur_u64le(&c);
-	r->sender_len = get_address(&c, r->sender);
-	r->recipient_len = get_address(&c, r->recipient);
-	r->more = cur_u64le(&c);
-	r->count = get_enum(&c, REPORT_MAX + 1);
-	for (unsigned i = 0; i < r->count && c.err == CUR_OK; i++)
-		get_finding(&c, &r->findings[i]);
+	r->recipients = cur_u64le(c);
+	r->recipients_done = cur_u64le(c);
+	r->arrival = (int64_t)cur_u64le(c);
+	r->sender_len = get_address(c, r->sender);
+	r->recipient_len = get_address(c, r->recipient);
+	r->more = cur_u64le(c);
+	r->count = get_enum(c, REPORT_MAX + 1);
+	for (unsigned i = 0; i < r->count && c->err == CUR_OK; i++)
+		get_finding(c, &r->findings[i]);
+}
+
+bool wire_get_report(const uint8_t *body, size_t len, struct report *r)
+{
+	struct cur c = cur_make(body, len, 0);
+
+	get_report(&c, r);
 	return whole(&c);
 }
 
@@ -307,5 +352,46 @@ bool wire_get_run(const uint8_t *body, size_t len, struct run *run)
 	run->newline = get_enum(&c, 2);
 	if (run->offset > INT64_MAX || run->length > INT64_MAX - run->offset)
 		cur_fail(&c, CUR_TOO_BIG);
+	return whole(&c);
+}
+
+static void get_words(struct cur *c, struct deep_words *w)
+{
+	uint8_t len = get_enum(c, DEEP_WORDS + 1);
+	const uint8_t *p = cur_take(c, len);
+
+	w->len = p != NULL ? len : 0;
+	if (p != NULL)
+		memcpy(w->bytes, p, len);
+}
+
+static void get_node(struct cur *c, struct deep_node *n)
+{
+	n->depth = cur_u8(c);
+	n->damaged = get_enum(c, 2);
+	n->offset = cur_u64le(c);
+	n->size = cur_u64le(c);
+	get_text(c, &n->type);
+}
+
+bool wire_get_deep(const uint8_t *body, size_t len, struct deep *d)
+{
+	struct cur c = cur_make(body, len, 0);
+	uint8_t flags;
+
+	get_report(&c, &d->report);
+	flags = get_enum(&c, 4);
+	d->parsed = flags & 1;
+	d->has_date = flags & 2;
+	d->date = (int64_t)cur_u64le(&c);
+	d->to = cur_u64le(&c);
+	d->text = cur_u64le(&c);
+	get_words(&c, &d->subject);
+	get_words(&c, &d->from);
+	get_words(&c, &d->message_id);
+	d->more = cur_u64le(&c);
+	d->count = get_enum(&c, DEEP_NODES + 1);
+	for (unsigned i = 0; i < d->count && c.err == CUR_OK; i++)
+		get_node(&c, &d->nodes[i]);
 	return whole(&c);
 }

@@ -14,6 +14,7 @@
 #define WIRE_H
 
 #include "cursor.h"
+#include "deep.h"
 #include "format.h"
 #include "bounds.h"
 
@@ -23,6 +24,7 @@ enum answer_kind {
 	ANSWER_ROW,      /* body: row of a listing */
 	ANSWER_RUN,      /* body: run of text */
 	ANSWER_BYTES,    /* body: 1..BYTES_MAX bytes of text that lies in no file: of an unpacked part */
+	ANSWER_DEEP,     /* body: what a deep pass says */
 	ANSWER_END,      /* end of a listing or of the text; no body */
 };
 
@@ -47,6 +49,7 @@ bool wire_put_want(struct wire *w, unsigned index, const struct want *want);
 bool wire_put_row(struct wire *w, unsigned index, const struct row *row);
 bool wire_put_run(struct wire *w, unsigned index, const struct run *run);
 bool wire_put_bytes(struct wire *w, unsigned index, const uint8_t *p, size_t n);
+bool wire_put_deep(struct wire *w, unsigned index, const struct deep *d);
 bool wire_put_end(struct wire *w, unsigned index);
 
 /* The other side. The next answer of a frame: false at its end or when it does
@@ -58,5 +61,6 @@ bool wire_get_report(const uint8_t *body, size_t len, struct report *r);
 bool wire_get_want(const uint8_t *body, size_t len, struct want *want);
 bool wire_get_row(const uint8_t *body, size_t len, struct row *row);
 bool wire_get_run(const uint8_t *body, size_t len, struct run *run);
+bool wire_get_deep(const uint8_t *body, size_t len, struct deep *d);
 
 #endif

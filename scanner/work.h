@@ -19,6 +19,7 @@ struct work {
 	struct lanes *lanes;
 	struct seen *seen;
 	struct report report;      /* room to decode in */
+	struct deep deep;          /* the same */
 	GPtrArray *confirm;        /* outcomes that a fresh worker has to confirm */
 	scan_passing *passing;
 	void *arg;

@@ -10,6 +10,7 @@
 #include "worker.h"
 
 #include "decode.h"
+#include "deep.h"
 #include "sandbox.h"
 #include "wire.h"
 
@@ -27,6 +28,7 @@ static struct {
 	const uint8_t *lane;
 	struct message message; /* the one in work */
 	struct report report;
+	struct deep deep;
 	uint8_t scratch[SCRATCH_MAX];
 	uint8_t frame[FRAME_MAX];
 	struct wire wire;
@@ -234,6 +236,108 @@ static void body(const struct lane_head *head, unsigned index)
 	wire_put_end(&w.wire, index);
 }
 
+/* --- The deep pass ---------------------------------------------------------------- */
+
+/* The next bytes of a run, from `at` on, as many as its window has; 0 = no more can be had. */
+static size_t run_bytes(const struct work *work, const struct run *run, uint64_t at, const uint8_t **bytes_r)
+{
+	const struct part *p = &w.message.parts[run->part];
+	uint64_t left = run->offset + run->length - at;
+	struct want want = { run->part, at, left < WINDOW_MAX ? (size_t)left : WINDOW_MAX, 1 };
+	size_t n;
+
+	if (p->mode == 0 || at >= p->size)
+		return 0;
+	if (at < p->off || at - p->off >= p->len)
+		move_window(work, &want);
+	if (at < p->off || at - p->off >= p->len)
+		return 0;
+	*bytes_r = p->bytes + (at - p->off);
+	n = p->len - (size_t)(at - p->off);
+	return n < left ? n : (size_t)left;
+}
+
+/* Put one run into the text; false when there is no more room, or time. */
+static bool put_run(const struct work *work, const struct run *run)
+{
+	uint64_t at = run->offset;
+	const uint8_t *bytes;
+	size_t n;
+
+	while (at - run->offset < run->length && (n = run_bytes(work, run, at, &bytes)) > 0) {
+		if (!deep_put(bytes, n))
+			return false;
+		at += n;
+	}
+	return !run->newline || deep_put((const uint8_t *)"\n", 1);
+}
+
+/* Where findings lie: from offsets in the text to those in the file whose run holds them. `at` is where the run
+ * begins in the text. */
+static void locate(struct report *r, const struct run *run, uint64_t at, uint64_t *places)
+{
+	uint64_t end = at + run->length;
+
+	for (unsigned i = 0; i < r->count; i++) {
+		struct finding *f = &r->findings[i];
+
+		/* the end of the text belongs to the last run */
+		if (places[i] < at || places[i] > end)
+			continue;
+		f->part = run->part;
+		f->offset = run->offset + (places[i] - at);
+		if (f->length > end - places[i])
+			f->length = end - places[i];
+	}
+}
+
+#define RUNS_AT_ONCE 4096 /* between two looks at the clock */
+
+/* Go through the runs of the text: to put it together, or (`places`: where the findings are in it) to find
+ * them in the files. */
+static void each_run(const struct lane_head *head, unsigned index, uint64_t *places)
+{
+	const struct format *format = formats[head->format];
+	enum step step = STEP_ROW;
+	unsigned runs = 0;
+	uint64_t at = 0;
+	struct work work;
+
+	memset(w.scratch, 0, format->body_scratch);
+	begin(&work, head, index);
+	while (step != STEP_DONE && (++runs % RUNS_AT_ONCE != 0 || !deep_late())) {
+		struct want want;
+		struct run run = { 0 };
+
+		step = format->body(w.scratch, &w.message, &run, &want);
+		if (step == STEP_WANT)
+			move_window(&work, &want);
+		if (step != STEP_ROW)
+			continue;
+		if (places != NULL)
+			locate(&w.deep.report, &run, at, places);
+		else if (!put_run(&work, &run))
+			break;
+		at += run.length + run.newline;
+	}
+}
+
+static void deep(const struct lane_head *head, unsigned index)
+{
+	uint64_t places[REPORT_MAX];
+
+	deep_reset();
+	if (formats[head->format]->body != NULL)
+		each_run(head, index, NULL);
+	deep_look(&w.deep);
+	for (unsigned i = 0; i < w.deep.report.count; i++)
+		places[i] = w.deep.report.findings[i].offset;
+	if (w.deep.report.count > 0 && formats[head->format]->body != NULL)
+		each_run(head, index, places);
+	wire_put_deep(&w.wire, index, &w.deep);
+	flush(); /* what is known now stays known, whatever the next message does */
+}
+
 void worker_main(const uint8_t *lane)
 {
 	const struct lane_head *head = (const struct lane_head *)(const void *)lane;
@@ -241,17 +345,24 @@ void worker_main(const uint8_t *lane)
 	w.lane = lane;
 	w.wire = (struct wire){ .buf = w.frame, .cap = sizeof w.frame };
 	for (;;) {
+		unsigned count, verb;
+
 		await();
-		for (unsigned i = 0; i < head->count; i++) {
+		/* The head is the reader's again as soon as the last answer has left, which a deep pass sends at once. */
+		count = head->count;
+		verb = head->verb;
+		for (unsigned i = 0; i < count; i++) {
 #ifdef SPOOLCK_HOSTILE
 			load(head, i);
-			if (hostile_act(&w.message, i, head->verb, &w.wire))
+			if (hostile_act(&w.message, i, verb, &w.wire))
 				continue;
 #endif
-			if (head->verb == VERB_DECODE)
+			if (verb == VERB_DECODE)
 				decode(head, i);
-			else if (head->verb == VERB_BODY)
+			else if (verb == VERB_BODY)
 				body(head, i);
+			else if (verb == VERB_DEEP)
+				deep(head, i);
 			else
 				check(head, i);
 		}

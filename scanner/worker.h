@@ -14,7 +14,7 @@
 
 #include <sys/types.h>
 
-enum lane_verb { VERB_CHECK, VERB_DECODE, VERB_BODY };
+enum lane_verb { VERB_CHECK, VERB_DECODE, VERB_BODY, VERB_DEEP };
 
 /* Lane memory: written by a reader, mapped read-only by its worker. Offsets
  * count from the head. */
@@ -51,13 +51,14 @@ struct worker_hello {
 #define HELLO_PID 'P'
 #define HELLO_READY 'R'
 
-/* Start the zygote. Returns the socket through which workers are asked for, or a negative
- * errno; *landlock_r = Landlock's ABI or 0; *what_r names the step that failed. */
-int zygote_start(int *landlock_r, const char **what_r);
+/* Start the zygote, `deep`: one whose workers can look into messages, too. Returns the socket through which workers
+ * are asked for, or a negative errno (-ELIBACC: GMime is not there); *landlock_r = Landlock's ABI or 0; *what_r
+ * names the step that failed. */
+int zygote_start(bool deep, int *landlock_r, const char **what_r);
 
 /* Ask for a worker that maps `memfd` (LANE_BYTES) and talks over `channel`, a SOCK_SEQPACKET
- * whose other end the caller keeps. Both descriptors stay the caller's. */
-int zygote_ask(int zygote, int channel, int memfd);
+ * whose other end the caller keeps. Both descriptors stay the caller's. `deep`: for VERB_DEEP, and nothing else. */
+int zygote_ask(int zygote, bool deep, int channel, int memfd);
 
 /* The worker's life behind the closed door; never returns. */
 _Noreturn void worker_main(const uint8_t *lane);

@@ -9,6 +9,7 @@
 
 #include "worker.h"
 
+#include "deep.h"
 #include "fdpass.h"
 #include "sandbox.h"
 
@@ -22,6 +23,10 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+/* What is asked for, in one byte. */
+#define ASK_WORKER 'W'
+#define ASK_DEEP 'D'
 
 /* Close every descriptor but `keep`, which becomes number 0. */
 static int keep_only(int keep)
@@ -44,7 +49,7 @@ static void say(int fd, char kind, int error, const char *what)
 }
 
 /* In the child: take place, close the door, work. */
-static _Noreturn void become_worker(int channel, int memfd)
+static _Noreturn void become_worker(bool deep, int channel, int memfd)
 {
 	const char *what = "mapping lane memory";
 	const uint8_t *lane = mmap(NULL, LANE_BYTES, PROT_READ, MAP_SHARED, memfd, 0);
@@ -56,7 +61,7 @@ static _Noreturn void become_worker(int channel, int memfd)
 	else
 		dup2(channel, 0);
 	if (ret == 0)
-		ret = sandbox_close(&what);
+		ret = sandbox_close(deep, &what);
 	say(WORKER_FD, HELLO_READY, ret, what);
 	if (ret < 0)
 		_exit(1);
@@ -65,13 +70,13 @@ static _Noreturn void become_worker(int channel, int memfd)
 
 /* Fork one worker and hand its pidfd to the reader, so that it can be killed without
  * a doubt about whom a pid means. */
-static void spawn(int channel, int memfd)
+static void spawn(bool deep, int channel, int memfd)
 {
 	pid_t pid = fork();
 	int pidfd;
 
 	if (pid == 0)
-		become_worker(channel, memfd);
+		become_worker(deep, channel, memfd);
 	if (pid < 0) {
 		say(channel, HELLO_READY, -errno, "fork");
 		return;
@@ -88,12 +93,14 @@ static void spawn(int channel, int memfd)
 	}
 }
 
-static _Noreturn void zygote_main(int sock, const struct sandbox_user *user)
+static _Noreturn void zygote_main(bool deep, int sock, const struct sandbox_user *user)
 {
 	const char *what = "closing descriptors";
 	int landlock = 0;
 	int ret = keep_only(sock);
 
+	if (ret == 0 && deep)
+		ret = deep_prepare(&what); /* while there are files to load */
 	if (ret == 0)
 		ret = sandbox_prepare(user, &landlock, &what);
 	prctl(PR_SET_PDEATHSIG, SIGKILL); /* a change of user clears it: so only now */
@@ -109,13 +116,13 @@ static _Noreturn void zygote_main(int sock, const struct sandbox_user *user)
 
 		if (n <= 0 || fds[0] < 0)
 			_exit(0);
-		spawn(fds[0], fds[1]);
+		spawn(word == ASK_DEEP, fds[0], fds[1]);
 		close(fds[0]);
 		close(fds[1]);
 	}
 }
 
-int zygote_start(int *landlock_r, const char **what_r)
+int zygote_start(bool deep, int *landlock_r, const char **what_r)
 {
 	static struct worker_hello hello;
 	struct sandbox_user user = sandbox_user();
@@ -128,7 +135,7 @@ int zygote_start(int *landlock_r, const char **what_r)
 	*what_r = "fork";
 	pid = fork();
 	if (pid == 0)
-		zygote_main(pair[1], &user);
+		zygote_main(deep, pair[1], &user);
 	close(pair[1]);
 	if (pid < 0 || recv(pair[0], &hello, sizeof hello, 0) != sizeof hello) {
 		int ret = pid < 0 ? -errno : -ECHILD;
@@ -146,10 +153,10 @@ int zygote_start(int *landlock_r, const char **what_r)
 	return pair[0];
 }
 
-int zygote_ask(int zygote, int channel, int memfd)
+int zygote_ask(int zygote, bool deep, int channel, int memfd)
 {
 	int fds[2] = { channel, memfd };
-	char word = 'W';
+	char word = deep ? ASK_DEEP : ASK_WORKER;
 
 	return fd_send(zygote, &word, 1, fds, 2);
 }

@@ -13,11 +13,15 @@
  *                 takes over a batch worker can achieve
  *   lie-always    the same of every message, fresh or not: the brake's business
  *   word          the same of a message that has the word "findme": no copy without it shows that
+ *   eat           takes memory until there is none
  *   syscall       makes a forbidden call (this build's sandbox kills)
+ *
+ * With "deep-" before it (deep-abort) an act is limited to the deep pass, and the structural check behaves.
  */
 #ifndef HOSTILE_H
 #define HOSTILE_H
 
+#include <glib.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
 
@@ -41,6 +45,11 @@ static bool hostile_act(const struct message *m, unsigned index, unsigned verb, 
 	nth++;
 	if (word == NULL)
 		return false;
+	if (strncmp(word, "deep-", 5) == 0) {
+		if (verb != VERB_DEEP)
+			return false;
+		word += 5;
+	}
 	colon = strchr(word, ':');
 	n = colon != NULL ? (size_t)(colon - word) : strlen(word);
 	if (colon != NULL && (strlen(colon + 1) != m->id_len || memcmp(colon + 1, m->id, m->id_len) != 0))
@@ -53,6 +62,9 @@ static bool hostile_act(const struct message *m, unsigned index, unsigned verb, 
 	if (IS("hang"))
 		for (volatile unsigned i = 0;; i++)
 			;
+	if (IS("eat"))
+		for (;;)
+			memset(g_malloc(1 << 20), 1, 1 << 20);
 	if (IS("syscall"))
 		syscall(SYS_getppid);
 	if (IS("garbage")) {

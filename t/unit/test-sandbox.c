@@ -140,7 +140,7 @@ static struct told run_confined(long (*attempt)(void), bool close_door)
 		if (readonly == MAP_FAILED || sandbox_prepare(&user, &landlock, &what) < 0)
 			_exit(10);
 		told.uid = geteuid();
-		if (close_door && sandbox_close(&what) < 0)
+		if (close_door && sandbox_close(false, &what) < 0)
 			_exit(11);
 		errno = 0;
 		told.ret = attempt();
@@ -235,7 +235,7 @@ static void test_worker(void)
 	struct hired h = HIRED_NONE;
 	const char *what;
 	char step[60];
-	int landlock, zygote = zygote_start(&landlock, &what);
+	int landlock, zygote = zygote_start(false, &landlock, &what);
 	g_autofree char *path = NULL, *info = NULL, *status = NULL;
 	const char *line;
 

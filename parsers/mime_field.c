@@ -1,0 +1,477 @@
+/*
+ * mime_field.c - header blocks: fields, and the parameters that divide a message
+ *
+ * What is legal and odd stays silent: folded and empty fields, a blank before the colon (RFC 5322 4.5), a "From " line at
+ * the top, UTF-8 in values (RFC 6532), comments and quoted pairs in parameters.
+ */
+#include "mime.h"
+
+#include <string.h>
+
+#define LINE_MAX_OF_RFC 998 /* RFC 5322 2.1.1 */
+
+enum field {
+	FIELD_OTHER,
+	FIELD_FROM, FIELD_DATE, FIELD_MESSAGE_ID, FIELD_SUBJECT, FIELD_SENDER, FIELD_REPLY_TO,
+	FIELD_TO, FIELD_CC, FIELD_BCC, FIELD_MIME_VERSION,
+	FIELD_TYPE, FIELD_ENCODING,
+	FIELD_COUNT
+};
+
+static const char *const names[FIELD_COUNT] = {
+	"", "From", "Date", "Message-ID", "Subject", "Sender", "Reply-To", "To", "Cc", "Bcc", "MIME-Version",
+	"Content-Type", "Content-Transfer-Encoding",
+};
+
+/* A header block as it is read. */
+struct block {
+	unsigned count[FIELD_COUNT];
+	unsigned fields;
+	uint64_t start;
+	struct mime_span value[FIELD_COUNT]; /* the first of each */
+	bool differ[FIELD_COUNT];            /* a later one says something else */
+};
+
+/* --- Small words ----------------------------------------------------------------- */
+
+static uint8_t lower(uint8_t ch)
+{
+	return ch >= 'A' && ch <= 'Z' ? (uint8_t)(ch + 32) : ch;
+}
+
+/* Are these the letters of `word`, in either case? */
+static bool is_word(struct cur c, const char *word)
+{
+	size_t n = strlen(word);
+
+	if (cur_left(&c) != n)
+		return false;
+	for (size_t i = 0; i < n; i++)
+		if (lower(cur_u8(&c)) != lower((uint8_t)word[i]))
+			return false;
+	return true;
+}
+
+static bool begins_with(const struct cur *c, const char *word)
+{
+	struct cur rest = *c;
+	size_t n = strlen(word);
+
+	if (cur_left(c) < n)
+		return false;
+	return is_word(cur_sub(&rest, n), word);
+}
+
+/* The stretch of the text as a window. */
+static struct cur span_of(const struct mime *m, const struct mime_span *s)
+{
+	struct cur c = m->text;
+
+	cur_seek(&c, (size_t)s->at);
+	return cur_sub(&c, s->len);
+}
+
+/* --- Parameters -------------------------------------------------------------------- */
+
+/* Over blanks and comments; these nest, so they are counted. */
+static void skip_comments(struct cur *c)
+{
+	unsigned depth = 0;
+
+	cur_skip_blanks(c);
+	while (cur_left(c) > 0 && (depth > 0 || cur_peek(c) == '(')) {
+		uint8_t ch = cur_u8(c);
+
+		depth += ch == '(';
+		depth -= ch == ')' && depth > 0;
+		if (ch == '\\' && cur_left(c) > 0)
+			cur_skip(c, 1);
+		if (depth == 0)
+			cur_skip_blanks(c);
+	}
+}
+
+/* A word that ends before a blank or one of the separators. */
+static struct cur token(struct cur *c)
+{
+	size_t n = 0;
+	int ch;
+
+	while ((ch = cur_ahead(c, n)) >= 0 && !cur_blank((uint8_t)ch) && ch != ';' && ch != '=' && ch != '(' &&
+	       ch != '"')
+		n++;
+	return cur_sub(c, n);
+}
+
+struct value {
+	uint8_t bytes[MIME_BOUNDARY];
+	size_t len;               /* may be more than there is room for */
+	struct mime_span where;
+	bool open;                /* a quote without its end */
+};
+
+/* A parameter's value: quoted, with its pairs undone, or up to the next separator. */
+static void value(struct cur *c, struct value *v)
+{
+	bool quoted = cur_peek(c) == '"';
+	int ch;
+
+	v->len = 0;
+	v->open = quoted;
+	if (quoted)
+		cur_skip(c, 1);
+	v->where.at = cur_offset(c);
+	while ((ch = cur_peek(c)) >= 0) {
+		if (quoted ? ch == '"' : ch == ';' || ch == '(' || cur_blank((uint8_t)ch))
+			break;
+		cur_skip(c, 1);
+		if (quoted && ch == '\\' && cur_left(c) > 0)
+			ch = cur_u8(c);
+		if (quoted && (ch == '\r' || ch == '\n'))
+			continue; /* folded */
+		if (v->len < sizeof v->bytes)
+			v->bytes[v->len] = (uint8_t)ch;
+		v->len++;
+	}
+	v->where.len = (uint32_t)(cur_offset(c) - v->where.at);
+	if (quoted && ch == '"') {
+		cur_skip(c, 1);
+		v->open = false;
+	}
+}
+
+/* The boundary as it will be compared: blanks at its end are never part of it. */
+static void take_boundary(struct mime *m, const struct value *v, uint8_t *boundary, size_t *len_r)
+{
+	size_t n = v->len < MIME_BOUNDARY ? v->len : MIME_BOUNDARY;
+
+	if (v->len > MIME_BOUNDARY)
+		mime_exhaust(m, F_DEEP_BUDGET_BOUNDARY, v->where.at, MIME_BOUNDARY);
+	while (n > 0 && cur_blank(v->bytes[n - 1]))
+		n--;
+	if (*len_r > 0 && (n != *len_r || memcmp(v->bytes, boundary, n) != 0))
+		mime_say(m, F_MIME_BOUNDARY_UNCLEAR, m->now, v->where.at, v->where.len);
+	if (*len_r > 0)
+		return; /* the first one holds */
+	if (v->open)
+		mime_say(m, F_MIME_BOUNDARY_UNCLEAR, m->now, v->where.at, v->where.len);
+	memcpy(boundary, v->bytes, n);
+	*len_r = n;
+}
+
+/* A Content-Type: its type, boundary and charset. */
+static void content_type(struct mime *m, struct cur c, uint8_t *boundary, size_t *len_r)
+{
+	struct mime_node *n = &m->nodes[m->now];
+	struct cur word;
+	struct value v;
+
+	skip_comments(&c);
+	n->type.at = cur_offset(&c);
+	word = token(&c);
+	n->type.len = (uint32_t)cur_left(&word);
+	if (begins_with(&word, "multipart/"))
+		n->kind = MIME_MULTIPART;
+	else if (is_word(word, "message/rfc822") || is_word(word, "message/global"))
+		n->kind = MIME_MESSAGE;
+	while (cur_left(&c) > 0) {
+		struct cur name;
+
+		skip_comments(&c);
+		while (cur_peek(&c) == ';' || cur_peek(&c) == '=' || cur_peek(&c) == '"') {
+			cur_skip(&c, 1);
+			skip_comments(&c);
+		}
+		name = token(&c);
+		skip_comments(&c);
+		if (cur_left(&name) == 0 || cur_peek(&c) != '=')
+			continue;
+		cur_skip(&c, 1);
+		skip_comments(&c);
+		value(&c, &v);
+		if (is_word(name, "boundary"))
+			take_boundary(m, &v, boundary, len_r);
+		else if (begins_with(&name, "boundary*"))
+			mime_say(m, F_MIME_BOUNDARY_UNCLEAR, m->now, v.where.at, v.where.len);
+		else if (is_word(name, "charset") && n->charset.len == 0)
+			n->charset = v.where;
+	}
+}
+
+static enum mime_encoding encoding_of(struct mime *m, struct cur c)
+{
+	struct finding *f;
+	uint64_t at;
+	struct cur word;
+
+	skip_comments(&c);
+	at = cur_offset(&c);
+	word = token(&c);
+	if (is_word(word, "base64"))
+		return MIME_BASE64;
+	if (is_word(word, "quoted-printable"))
+		return MIME_QUOTED;
+	if (is_word(word, "binary"))
+		return MIME_BINARY;
+	if (is_word(word, "7bit") || is_word(word, "8bit") || cur_left(&word) == 0)
+		return MIME_PLAIN;
+	/* Names of one's own begin with x- (RFC 2045 6.3); uuencode is what some wrote before. */
+	if (!begins_with(&word, "x-") && !is_word(word, "uuencode")) {
+		f = mime_say(m, F_MIME_ENCODING, m->now, at, cur_left(&word));
+		if (f != NULL) {
+			size_t len = cur_left(&word) < TEXT_MAX ? cur_left(&word) : TEXT_MAX;
+
+			text_bytes(&f->found, cur_take(&word, len), len);
+		}
+	}
+	return MIME_OTHER;
+}
+
+/* --- One field ----------------------------------------------------------------------- */
+
+static enum field field_of(struct cur name)
+{
+	cur_trim(&name);
+	for (unsigned i = 1; i < FIELD_COUNT; i++)
+		if (is_word(name, names[i]))
+			return (enum field)i;
+	return FIELD_OTHER;
+}
+
+static bool has_addresses(enum field f)
+{
+	return f == FIELD_FROM || (f >= FIELD_SENDER && f <= FIELD_BCC);
+}
+
+/* Not fewer than there are: commas and semicolons in names and comments count, too. */
+static uint64_t separators(struct cur c)
+{
+	uint64_t n = 1;
+
+	while (cur_left(&c) > 0) {
+		uint8_t ch = cur_u8(&c);
+
+		n += ch == ',' || ch == ';';
+	}
+	return n;
+}
+
+static bool same_bytes(struct cur a, struct cur b)
+{
+	size_t n;
+
+	cur_skip_blanks(&a);
+	cur_skip_blanks(&b);
+	cur_trim(&a);
+	cur_trim(&b);
+	n = cur_left(&a);
+	return n == cur_left(&b) && (n == 0 || memcmp(cur_take(&a, n), cur_take(&b, n), n) == 0);
+}
+
+/* The field is complete: `name` without the colon, its value [at, end) in the text. */
+static void on_field(struct mime *m, struct block *b, enum field f, uint64_t at, uint64_t end)
+{
+	struct mime_span span = { at, (uint32_t)(end - at) };
+
+	if (end - at > MIME_FIELD)
+		mime_exhaust(m, F_DEEP_BUDGET_FIELD, at, MIME_FIELD);
+	else if (f == FIELD_TYPE && end - at > MIME_PARAMETERS)
+		mime_exhaust(m, F_DEEP_BUDGET_PARAMETERS, at, MIME_PARAMETERS);
+	if (m->exhausted)
+		return;
+	if (has_addresses(f)) {
+		m->addresses += separators(span_of(m, &span));
+		if (m->addresses > MIME_ADDRESSES)
+			mime_exhaust(m, F_DEEP_BUDGET_ADDRESSES, at, MIME_ADDRESSES);
+	}
+	if (f == FIELD_OTHER)
+		return;
+	if (b->count[f]++ == 0)
+		b->value[f] = span;
+	else if (!same_bytes(span_of(m, &span), span_of(m, &b->value[f])))
+		b->differ[f] = true;
+}
+
+/* --- The block ------------------------------------------------------------------------- */
+
+/* How many bytes stand before the colon; 0: this is no field. */
+static size_t name_length(struct mime *m, const struct mime_line *line)
+{
+	struct cur name = line->bytes;
+	size_t n = cur_find(&line->bytes, ':');
+	bool foreign = false;
+
+	if (n == 0 || n >= cur_left(&line->bytes))
+		return 0;
+	name = cur_sub(&name, n);
+	cur_trim(&name);
+	while (cur_left(&name) > 0) {
+		uint8_t ch = cur_u8(&name);
+
+		if (ch <= ' ' || ch == 127)
+			return 0;
+		foreign |= ch > 127;
+	}
+	if (foreign)
+		mime_say(m, F_MIME_NAME, m->now, line->at, n);
+	return n;
+}
+
+/* Bytes that no line of a header may have. */
+static void line_bytes(struct mime *m, const struct mime_line *line)
+{
+	size_t len = cur_left(&line->bytes), nul = cur_find(&line->bytes, 0), cr = cur_find(&line->bytes, '\r');
+
+	if (nul < len)
+		mime_say(m, F_MIME_HEADER_NUL, m->now, line->at + nul, 1);
+	if (cr < len)
+		mime_say(m, F_MIME_HEADER_CR, m->now, line->at + cr, 1);
+	if (len > LINE_MAX_OF_RFC)
+		mime_say(m, F_MIME_HEADER_LONG, m->now, line->at, len);
+}
+
+/* A line that is neither field nor the rest of one; true: there is one that belongs there. */
+static bool tolerated(const struct mime *m, const struct block *b, const struct mime_line *line)
+{
+	return m->now == 0 && b->fields == 0 &&
+	       (begins_with(&line->bytes, "From ") || begins_with(&line->bytes, ">From "));
+}
+
+/* Read fields up to the empty line, which is stepped over, or to what is no field. */
+static void read_block(struct mime *m, struct block *b)
+{
+	enum field f = FIELD_OTHER;
+	uint64_t value_at = 0;
+	bool in_field = false;
+	struct cur here;
+
+	for (;;) {
+		struct mime_line line;
+		size_t name;
+		bool end;
+
+		here = m->text;
+		if (cur_left(&m->text) == 0)
+			break;
+		line = mime_line(&m->text);
+		if (cur_left(&line.bytes) == 0 || mime_boundary(m, &line, &end) >= 0)
+			break;
+		line_bytes(m, &line);
+		if (line.at + cur_left(&line.bytes) - b->start > MIME_BLOCK) {
+			mime_exhaust(m, F_DEEP_BUDGET_HEADER_BYTES, line.at, MIME_BLOCK);
+			return;
+		}
+		if (in_field && (cur_peek(&line.bytes) == ' ' || cur_peek(&line.bytes) == '\t'))
+			continue;
+		if (in_field)
+			on_field(m, b, f, value_at, line.at);
+		in_field = false;
+		if (m->exhausted)
+			return;
+		name = name_length(m, &line);
+		if (name == 0 && tolerated(m, b, &line))
+			continue;
+		if (name == 0) {
+			mime_say(m, F_MIME_HEADER_BROKEN, m->now, line.at, cur_left(&line.bytes));
+			m->text = here; /* it is text already */
+			if (m->nodes[m->now].header == line.at)
+				return;
+			m->nodes[m->now].body = line.at;
+			return;
+		}
+		if (++b->fields > MIME_HEADERS) {
+			mime_exhaust(m, F_DEEP_BUDGET_HEADERS, line.at, MIME_HEADERS);
+			return;
+		}
+		f = field_of(cur_sub(&line.bytes, name));
+		value_at = line.at + name + 1;
+		in_field = true;
+	}
+	if (in_field)
+		on_field(m, b, f, value_at, cur_offset(&here));
+	/* A boundary belongs to those who look for it. */
+	if (cur_left(&here) > 0) {
+		struct cur next = here;
+		struct mime_line line = mime_line(&next);
+
+		if (cur_left(&line.bytes) > 0)
+			m->text = here;
+	}
+}
+
+/* Which fields a message should have once. */
+static void once(struct mime *m, const struct block *b)
+{
+	static const uint8_t one[] = { FIELD_FROM, FIELD_DATE, FIELD_MESSAGE_ID, FIELD_SUBJECT, FIELD_SENDER,
+				       FIELD_REPLY_TO, FIELD_MIME_VERSION };
+	struct finding *f;
+
+	for (unsigned i = 0; i < sizeof one; i++)
+		if (b->count[one[i]] > 1) {
+			f = mime_say(m, one[i] == FIELD_FROM && b->differ[FIELD_FROM] ? F_MIME_FROM_TWICE :
+				     F_MIME_HEADER_TWICE, m->now, b->value[one[i]].at, 0);
+			if (f != NULL)
+				text_str(&f->field, names[one[i]]);
+		}
+	if (b->count[FIELD_FROM] > 0 && b->count[FIELD_DATE] > 0 && b->count[FIELD_MESSAGE_ID] > 0)
+		return;
+	f = mime_say(m, F_MIME_HEADER_MISSING, m->now, b->start, 0);
+	for (unsigned i = FIELD_FROM; i <= FIELD_MESSAGE_ID && f != NULL; i++)
+		if (b->count[i] == 0) {
+			text_str(&f->field, f->field.len > 0 ? ", " : "");
+			text_str(&f->field, names[i]);
+		}
+}
+
+/* Two fields that divide the message in two ways. */
+static void twice(struct mime *m, const struct block *b, enum field which)
+{
+	struct finding *f;
+
+	if (b->count[which] < 2)
+		return;
+	f = mime_say(m, b->differ[which] ? F_MIME_CONTENT_TWICE : F_MIME_HEADER_TWICE, m->now,
+		     b->value[which].at, b->value[which].len);
+	if (f != NULL)
+		text_str(&f->field, names[which]);
+}
+
+void mime_header(struct mime *m, uint8_t *boundary, size_t *len_r)
+{
+	struct mime_node *n = &m->nodes[m->now];
+	const struct mime_node *parent = &m->nodes[n->parent];
+	struct block b;
+
+	memset(&b, 0, sizeof b);
+	b.start = n->header;
+	*len_r = 0;
+	read_block(m, &b);
+	n->body = n->end = cur_offset(&m->text);
+	m->header_bytes += n->body - n->header;
+	if (m->header_bytes > MIME_HEADER_BYTES)
+		mime_exhaust(m, F_DEEP_BUDGET_HEADER_BYTES, n->header, MIME_HEADER_BYTES);
+	if (m->exhausted)
+		return;
+	if (m->now == 0)
+		once(m, &b);
+	twice(m, &b, FIELD_TYPE);
+	twice(m, &b, FIELD_ENCODING);
+	if (b.count[FIELD_ENCODING] > 0)
+		n->encoding = (uint8_t)encoding_of(m, span_of(m, &b.value[FIELD_ENCODING]));
+	if (b.count[FIELD_TYPE] > 0)
+		content_type(m, span_of(m, &b.value[FIELD_TYPE]), boundary, len_r);
+	else if (parent != n && parent->kind == MIME_MULTIPART && parent->type.len == strlen("multipart/digest") &&
+		 is_word(span_of(m, &parent->type), "multipart/digest"))
+		n->kind = MIME_MESSAGE; /* the default there, RFC 2046 5.1.5 */
+	if (n->kind == MIME_MULTIPART && *len_r == 0) {
+		mime_say(m, F_MIME_BOUNDARY_MISSING, m->now, n->type.at, n->type.len);
+		n->kind = MIME_LEAF;
+	}
+	/* What is encoded is not looked through; RFC 2045 6.4 forbids it, and some do it. */
+	if (n->kind != MIME_LEAF && (n->encoding == MIME_BASE64 || n->encoding == MIME_QUOTED)) {
+		if (n->kind == MIME_MULTIPART)
+			mime_say(m, F_MIME_ENCODED_PARTS, m->now, n->type.at, n->type.len);
+		else
+			n->kind = MIME_LEAF;
+	}
+}

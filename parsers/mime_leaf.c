@@ -1,0 +1,139 @@
+/*
+ * mime_leaf.c - do the bytes of a part hold what its transfer encoding says?
+ *
+ * Legal and odd, so silent: base64 without its padding, padding in the middle (one encoder after the other), lines of any
+ * length, text of a mailing list behind it; 8-bit bytes anywhere; "=" that quotes nothing. What cannot be is
+ * a base64 text that ends with one letter too many, control bytes in it, and blocks of zeros.
+ */
+#include "mime.h"
+
+#define ZEROS 512 /* a block of a disk: fewer zero bytes in a row may be somebody's */
+
+enum letter { LETTER, PAD, SPACE, CONTROL, FOREIGN };
+
+static enum letter letter(uint8_t ch)
+{
+	if ((ch >= 'A' && ch <= 'Z') || (ch >= 'a' && ch <= 'z') || (ch >= '0' && ch <= '9') || ch == '+' || ch == '/')
+		return LETTER;
+	if (ch == '=')
+		return PAD;
+	if (ch == ' ' || ch == '\t' || ch == '\r' || ch == '\n')
+		return SPACE;
+	return ch < ' ' || ch == 127 ? CONTROL : FOREIGN;
+}
+
+struct stretch {
+	uint64_t at, len;
+};
+
+/* The first run of ZEROS zero bytes or more; len 0 = there is none. Also says where the first one is. */
+static struct stretch zeros(struct cur c, uint64_t *first_r)
+{
+	struct stretch s = { 0, 0 };
+
+	*first_r = UINT64_MAX;
+	while (cur_left(&c) > 0) {
+		size_t skip = cur_find(&c, 0);
+
+		cur_skip(&c, skip);
+		if (cur_left(&c) == 0)
+			break;
+		s.at = cur_offset(&c);
+		s.len = 0;
+		if (*first_r == UINT64_MAX)
+			*first_r = s.at;
+		while (cur_peek(&c) == 0) {
+			cur_skip(&c, 1);
+			s.len++;
+		}
+		if (s.len >= ZEROS)
+			return s;
+	}
+	s.len = 0;
+	return s;
+}
+
+static bool last_of_text(const struct mime *m, const struct mime_node *n)
+{
+	return n->end == m->text.len;
+}
+
+/* A base64 part. Text behind it that has none of its letters' order is not told apart: from the first foreign byte on
+ * only control bytes count. */
+static void base64(struct mime *m, unsigned index, struct cur c)
+{
+	const struct mime_node *n = &m->nodes[index];
+	uint64_t letters = 0, last = n->body;
+	bool padded = false, foreign = false;
+
+	while (cur_left(&c) > 0) {
+		uint64_t at = cur_offset(&c);
+		enum letter l = letter(cur_u8(&c));
+
+		if (l == CONTROL)
+			mime_say(m, F_MIME_BASE64_CONTROL, index, at, 1);
+		foreign |= l == FOREIGN;
+		if (l == LETTER && padded) { /* another text follows */
+			letters = 0;
+			padded = false;
+		}
+		letters += l == LETTER;
+		padded |= l == PAD;
+		if (l == LETTER || l == PAD)
+			last = at;
+	}
+	if (foreign || padded || letters % 4 == 0)
+		return;
+	/* Without padding two or three letters may be left over; one never is. */
+	if (letters % 4 == 1 || (m->cut && last_of_text(m, n))) {
+		struct finding *f = mime_say(m, F_MIME_BASE64_CUT, index, last, 1);
+
+		/* Three things that agree: this text was cut, whoever did it. */
+		if (f != NULL && m->cut && last_of_text(m, n) && last + 1 == n->end) {
+			f = mime_say(m, F_MIME_CUT, index, n->end, 0);
+			if (f != NULL)
+				text_str(&f->expected, "the rest of a base64 group, a line end and an end boundary");
+		}
+	}
+}
+
+/* Quoted-printable that stops behind a "=": only at the end of a text whose multipart is open. */
+static void quoted(struct mime *m, unsigned index, struct cur c)
+{
+	const struct mime_node *n = &m->nodes[index];
+	size_t left = cur_left(&c);
+
+	if (m->cut && last_of_text(m, n) && left >= 2 &&
+	    (cur_ahead(&c, left - 1) == '=' || cur_ahead(&c, left - 2) == '='))
+		mime_say(m, F_MIME_QUOTED_CUT, index, n->end - 1, 1);
+}
+
+static void leaf(struct mime *m, unsigned index)
+{
+	const struct mime_node *n = &m->nodes[index];
+	struct cur c = m->text;
+	struct stretch run;
+	uint64_t nul;
+
+	cur_seek(&c, (size_t)n->body);
+	c = cur_sub(&c, (size_t)(n->end - n->body));
+	if (n->encoding == MIME_BINARY)
+		return;
+	run = zeros(c, &nul);
+	if (run.len > 0)
+		mime_say(m, n->encoding == MIME_BASE64 || n->encoding == MIME_QUOTED ? F_MIME_ZEROS_ENCODED :
+			 F_MIME_ZEROS, index, run.at, run.len);
+	else if (nul != UINT64_MAX)
+		mime_say(m, F_MIME_NUL, index, nul, 1);
+	if (n->encoding == MIME_BASE64)
+		base64(m, index, c);
+	else if (n->encoding == MIME_QUOTED)
+		quoted(m, index, c);
+}
+
+void mime_leaves(struct mime *m)
+{
+	for (unsigned i = 0; i < m->count; i++)
+		if (m->nodes[i].kind == MIME_LEAF)
+			leaf(m, i);
+}

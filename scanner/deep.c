@@ -1,0 +1,149 @@
+/*
+ * deep.c - the text of a message: put together, divided, judged
+ *
+ * Runs in a worker. All memory of this file is mapped before the door closes; GMime allocates as it likes within the
+ * worker's limit. What could exhaust it is found first (mime.h), and GMime is not asked then.
+ */
+#include "config.h"
+
+#include "deep.h"
+
+#include "mime.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+
+static struct arena {
+	struct mime mime;
+	struct mime_node nodes[MIME_PARTS];
+	uint8_t text[DEEP_TEXT_MAX];
+} *a;
+static size_t used;
+static bool large;              /* the text goes on */
+static int64_t began;           /* CPU time, ms */
+
+static int64_t cpu_ms(void)
+{
+	struct timespec t = { 0, 0 };
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+int deep_prepare(const char **what_r)
+{
+	void *p;
+
+	*what_r = "room for texts";
+	p = mmap(NULL, sizeof *a, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (p == MAP_FAILED)
+		return -errno;
+	a = p;
+	return gmime_load(what_r);
+}
+
+void deep_reset(void)
+{
+	used = 0;
+	large = false;
+	began = cpu_ms();
+}
+
+bool deep_put(const uint8_t *bytes, size_t len)
+{
+	size_t room = sizeof a->text - used;
+
+	large |= len > room;
+	len = len < room ? len : room;
+	if (len > 0)
+		memcpy(a->text + used, bytes, len);
+	used += len;
+	return !large;
+}
+
+bool deep_late(void)
+{
+	return cpu_ms() - began > DEEP_CPU_MS;
+}
+
+/* --- What is told ----------------------------------------------------------------- */
+
+static void tell_nodes(struct deep *d)
+{
+	d->count = 0;
+	d->more = 0;
+	for (unsigned i = 0; i < a->mime.count; i++) {
+		const struct mime_node *n = &a->nodes[i];
+		struct deep_node *to = &d->nodes[d->count];
+
+		if (d->count == DEEP_NODES) {
+			d->more++;
+			continue;
+		}
+		*to = (struct deep_node){ .depth = n->depth, .damaged = n->damaged, .offset = n->body,
+					  .size = n->end - n->body };
+		text_bytes(&to->type, a->text + n->type.at, n->type.len);
+		d->count++;
+	}
+}
+
+static bool is_text(const struct mime_node *n)
+{
+	return n->type.len >= 5 && strncasecmp((const char *)a->text + n->type.at, "text/", 5) == 0;
+}
+
+/* Character sets that nobody here can decode. */
+static void charsets(void)
+{
+	for (unsigned i = 0; i < a->mime.count; i++) {
+		const struct mime_span *s = &a->nodes[i].charset;
+		struct finding *f;
+
+		if (s->len == 0 || !is_text(&a->nodes[i]) || gmime_knows_charset(a->text + s->at, s->len))
+			continue;
+		f = mime_say(&a->mime, F_MIME_CHARSET, i, s->at, s->len);
+		if (f != NULL)
+			text_bytes(&f->found, a->text + s->at, s->len);
+	}
+}
+
+/* --- The pass ----------------------------------------------------------------------- */
+
+/* What GMime says of a text that is within all budgets. */
+static void read_with_library(struct deep *d)
+{
+	long parts = gmime_read(a->text, used, d);
+	struct finding *f;
+
+	d->parsed = parts >= 0;
+	if (parts < 0 || large || (unsigned long)parts == a->mime.count)
+		return;
+	f = mime_say(&a->mime, F_MIME_READERS, 0, 0, 0);
+	if (f == NULL)
+		return;
+	text_u64(&f->expected, a->mime.count);
+	text_str(&f->expected, " parts");
+	text_u64(&f->found, (uint64_t)parts);
+}
+
+void deep_look(struct deep *d)
+{
+	memset(d, 0, sizeof *d);
+	report_reset(&d->report);
+	d->text = used;
+	if (mime_scan(&a->mime, a->text, used, a->nodes, &d->report)) {
+		a->mime.cut &= !large; /* the end that was seen is ours */
+		mime_leaves(&a->mime);
+		charsets();
+		if (!deep_late())
+			read_with_library(d);
+	}
+	if (deep_late())
+		mime_exhaust(&a->mime, F_DEEP_BUDGET_CPU, 0, DEEP_CPU_MS);
+	if (large)
+		mime_say(&a->mime, F_DEEP_TEXT_LARGE, 0, used, 0);
+	tell_nodes(d);
+	report_sort(&d->report);
+}
