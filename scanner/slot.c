@@ -63,13 +63,14 @@ static int open_file(int dir, const char *name)
 	return fd;
 }
 
-/* Copy bytes [off, off + len) to `to`; the count, less at the end of the file. */
-static ssize_t read_range(int fd, uint8_t *to, size_t len, uint64_t off)
+/* Copy bytes [off, off + len) to `to`; the count, less at the end of the file. `fresh`: nothing was read from the
+ * descriptor yet. */
+static ssize_t read_range(int fd, bool fresh, uint8_t *to, size_t len, uint64_t off)
 {
 	size_t done = 0;
 
 	while (done < len) {
-		ssize_t n = off == 0 && done == 0 ? read(fd, to, len)
+		ssize_t n = fresh && off == 0 && done == 0 ? read(fd, to, len)
 						  : pread(fd, to + done, len - done,
 							  (off_t)(off + done));
 		if (n < 0 && errno == EINTR)
@@ -134,7 +135,7 @@ static enum load load_part(struct slot *s, const struct slot_source *src, unsign
 	p->data = lanemem_take(src->mem, len);
 	if (p->data == 0)
 		return LOAD_FULL;
-	got = read_range(fd, lanemem_at(src->mem, p->data), len, 0);
+	got = read_range(fd, true, lanemem_at(src->mem, p->data), len, 0);
 	if (got < 0)
 		return unchecked(end, UNCHECKED_READ, (int)-got, 0);
 	p->len = (uint32_t)got;
@@ -353,7 +354,7 @@ enum load slot_window(struct slot *s, const struct lanemem *mem, const struct wa
 		return LOAD_FULL;
 	if (s->spent > budget)
 		return unchecked(end, UNCHECKED_BUDGET, 0, want->off);
-	got = read_range(s->fd[want->part], lanemem_at(mem, p->data), want->len, want->off);
+	got = read_range(s->fd[want->part], false, lanemem_at(mem, p->data), want->len, want->off);
 	if (got < 0)
 		return unchecked(end, UNCHECKED_READ, (int)-got, want->off);
 	p->off = want->off;
