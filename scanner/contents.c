@@ -61,6 +61,19 @@ static enum content_kind identify(struct look *l, unsigned role, uint64_t off, u
 	return c->kind;
 }
 
+/* Was it said of these bytes already that they are zero? */
+static bool said_zeros(const struct look *l, unsigned role, const struct block_run *run)
+{
+	for (unsigned i = 0; i < l->r->count; i++) {
+		const struct finding *f = &l->r->findings[i];
+
+		if ((f->id == F_MIME_ZEROS || f->id == F_MIME_ZEROS_ENCODED) && f->part == role &&
+		    f->offset < run->offset + run->length && run->offset < f->offset + f->length)
+			return true;
+	}
+	return false;
+}
+
 /* Binary data at a multiple of a usual block, of a kind with a name, is no accident; the rest may be one. */
 static void tell_run(struct look *l, unsigned role, const struct block_run *run)
 {
@@ -68,6 +81,8 @@ static void tell_run(struct look *l, unsigned role, const struct block_run *run)
 	struct finding *f;
 	struct content c;
 
+	if (zeros && said_zeros(l, role, run))
+		return;
 	if (!zeros && identify(l, role, run->offset, run->length, &c) == CONTENT_NOTHING)
 		return;
 	f = report_add(l->r, zeros ? F_DEEP_ZERO_BLOCK : F_DEEP_FOREIGN_BLOCK, role, run->offset,

@@ -1,7 +1,7 @@
 /*
  * contents.h - what a message's files hold where they should not
  *
- * Runs in a worker, for VERB_DEEP. Each file is passed once for blocks that are not its own (blocks.h); what
+ * Runs in a worker, for VERB_DEEP and VERB_CONTENTS. Each file is passed once for blocks that are not its own (blocks.h); what
  * they hold, and what stands where check() found a file corrupt, is named (content.h).
  */
 #ifndef CONTENTS_H

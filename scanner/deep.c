@@ -8,6 +8,7 @@
 
 #include "deep.h"
 
+#include "content.h"
 #include "mime.h"
 
 #include <errno.h>
@@ -41,6 +42,8 @@ int deep_prepare(const char **what_r)
 	if (p == MAP_FAILED)
 		return -errno;
 	a = p;
+	if (content_open(what_r) < 0)
+		return -ELIBACC;
 	return gmime_load(what_r);
 }
 
@@ -128,10 +131,15 @@ static void read_with_library(struct deep *d)
 	text_u64(&f->found, (uint64_t)parts);
 }
 
-void deep_look(struct deep *d)
+void deep_nothing(struct deep *d)
 {
 	memset(d, 0, sizeof *d);
 	report_reset(&d->report);
+}
+
+void deep_look(struct deep *d)
+{
+	deep_nothing(d);
 	d->text = used;
 	if (mime_scan(&a->mime, a->text, used, a->nodes, &d->report)) {
 		a->mime.cut &= !large; /* the end that was seen is ours */

@@ -14,7 +14,7 @@
 
 #include <sys/types.h>
 
-enum lane_verb { VERB_CHECK, VERB_DECODE, VERB_BODY, VERB_DEEP };
+enum lane_verb { VERB_CHECK, VERB_DECODE, VERB_BODY, VERB_DEEP, VERB_CONTENTS };
 
 /* Lane memory: written by a reader, mapped read-only by its worker. Offsets
  * count from the head. */
@@ -57,7 +57,8 @@ struct worker_hello {
 int zygote_start(bool deep, int *landlock_r, const char **what_r);
 
 /* Ask for a worker that maps `memfd` (LANE_BYTES) and talks over `channel`, a SOCK_SEQPACKET
- * whose other end the caller keeps. Both descriptors stay the caller's. `deep`: for VERB_DEEP, and nothing else. */
+ * whose other end the caller keeps. Both descriptors stay the caller's. `deep`: for VERB_DEEP and
+ * VERB_CONTENTS, and nothing else. */
 int zygote_ask(int zygote, bool deep, int channel, int memfd);
 
 /* The worker's life behind the closed door; never returns. */

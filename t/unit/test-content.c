@@ -178,7 +178,7 @@ static void test_sandbox(void)
 		const char *what;
 
 		dup2(pair[1], WORKER_FD);
-		if (sandbox_close(&what) < 0)
+		if (sandbox_close(true, &what) < 0)
 			_exit(2);
 		for (unsigned i = 0; i < 2000; i++) {
 			uint8_t block[CONTENT_BYTES];
