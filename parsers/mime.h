@@ -21,6 +21,7 @@
 #define MIME_PARAMETERS (32u << 10)  /* bytes of one Content-Type or other field with parameters */
 #define MIME_BOUNDARY 250            /* RFC 2046 allows 70 */
 #define MIME_ADDRESSES 10000         /* of all address fields of a message */
+#define MIME_GROUPS 500              /* of addresses, one in the other: RFC 5322 knows one level */
 
 enum mime_kind { MIME_LEAF, MIME_MULTIPART, MIME_MESSAGE };
 enum mime_encoding { MIME_PLAIN, MIME_BINARY, MIME_BASE64, MIME_QUOTED, MIME_OTHER };
@@ -63,12 +64,13 @@ struct mime {
 	uint64_t header_bytes, addresses;
 	uint64_t said[2];         /* bit per finding of these files, counted from the first */
 	bool exhausted;           /* a budget is spent: no library is to see this */
+	bool partial;             /* the text goes on behind what is here */
 	bool cut;                 /* the text ends inside of a multipart */
 };
 
-/* Find the parts of the text and what is wrong with its lines. False when a budget is spent; the report says
+/* Find the parts of the text and what is wrong with its lines; `partial`: it goes on. False when a budget is spent; the report says
  * which, and the nodes are those found before. */
-bool mime_scan(struct mime *m, const uint8_t *text, size_t len, struct mime_node *nodes,
+bool mime_scan(struct mime *m, const uint8_t *text, size_t len, bool partial, struct mime_node *nodes,
 	       struct report *report);
 
 /* Look at the bytes of the parts that hold no others: do their transfer encodings hold? */

@@ -14,13 +14,13 @@ enum field {
 	FIELD_OTHER,
 	FIELD_FROM, FIELD_DATE, FIELD_MESSAGE_ID, FIELD_SUBJECT, FIELD_SENDER, FIELD_REPLY_TO,
 	FIELD_TO, FIELD_CC, FIELD_BCC, FIELD_MIME_VERSION,
-	FIELD_TYPE, FIELD_ENCODING,
+	FIELD_TYPE, FIELD_ENCODING, FIELD_DISPOSITION,
 	FIELD_COUNT
 };
 
 static const char *const names[FIELD_COUNT] = {
 	"", "From", "Date", "Message-ID", "Subject", "Sender", "Reply-To", "To", "Cc", "Bcc", "MIME-Version",
-	"Content-Type", "Content-Transfer-Encoding",
+	"Content-Type", "Content-Transfer-Encoding", "Content-Disposition",
 };
 
 /* A header block as it is read. */
@@ -243,17 +243,26 @@ static bool has_addresses(enum field f)
 	return f == FIELD_FROM || (f >= FIELD_SENDER && f <= FIELD_BCC);
 }
 
-/* Not fewer than there are: commas and semicolons in names and comments count, too. */
-static uint64_t separators(struct cur c)
+/* Count addresses, not fewer than there are: commas and semicolons in names and comments count, too. Groups nest
+ * in readers that call themselves for each. */
+static void addresses(struct mime *m, struct cur c)
 {
-	uint64_t n = 1;
+	uint64_t at = cur_offset(&c), groups = 0;
 
+	m->addresses++;
 	while (cur_left(&c) > 0) {
 		uint8_t ch = cur_u8(&c);
 
-		n += ch == ',' || ch == ';';
+		m->addresses += ch == ',' || ch == ';';
+		groups += ch == ':';
+		groups -= ch == ';' && groups > 0;
+		if (groups > MIME_GROUPS) {
+			mime_exhaust(m, F_DEEP_BUDGET_GROUPS, at, MIME_GROUPS);
+			return;
+		}
 	}
-	return n;
+	if (m->addresses > MIME_ADDRESSES)
+		mime_exhaust(m, F_DEEP_BUDGET_ADDRESSES, at, MIME_ADDRESSES);
 }
 
 static bool same_bytes(struct cur a, struct cur b)
@@ -273,18 +282,15 @@ static void on_field(struct mime *m, struct block *b, enum field f, uint64_t at,
 {
 	struct mime_span span = { at, (uint32_t)(end - at) };
 
-	if (end - at > MIME_FIELD)
-		mime_exhaust(m, F_DEEP_BUDGET_FIELD, at, MIME_FIELD);
-	else if (f == FIELD_TYPE && end - at > MIME_PARAMETERS)
-		mime_exhaust(m, F_DEEP_BUDGET_PARAMETERS, at, MIME_PARAMETERS);
+	if (has_addresses(f))
+		addresses(m, span_of(m, &span));
 	if (m->exhausted)
 		return;
-	if (has_addresses(f)) {
-		m->addresses += separators(span_of(m, &span));
-		if (m->addresses > MIME_ADDRESSES)
-			mime_exhaust(m, F_DEEP_BUDGET_ADDRESSES, at, MIME_ADDRESSES);
-	}
-	if (f == FIELD_OTHER)
+	if ((f == FIELD_TYPE || f == FIELD_DISPOSITION) && end - at > MIME_PARAMETERS)
+		mime_exhaust(m, F_DEEP_BUDGET_PARAMETERS, at, MIME_PARAMETERS);
+	else if (end - at > MIME_FIELD)
+		mime_exhaust(m, F_DEEP_BUDGET_FIELD, at, MIME_FIELD);
+	if (m->exhausted || f == FIELD_OTHER)
 		return;
 	if (b->count[f]++ == 0)
 		b->value[f] = span;
@@ -358,6 +364,14 @@ static bool part_ends(const struct mime *m)
 	return mime_boundary(m, &line, &end) >= 0;
 }
 
+/* The block is larger than it may be; maybe this field alone is, which says more. */
+static void too_long(struct mime *m, struct block *b, enum field f, uint64_t at, uint64_t end)
+{
+	on_field(m, b, f, at, end);
+	if (!m->exhausted)
+		mime_exhaust(m, F_DEEP_BUDGET_HEADER_BYTES, b->start, MIME_BLOCK);
+}
+
 /* Read fields up to the empty line, which is stepped over, or to what is no field. */
 static void read_block(struct mime *m, struct block *b)
 {
@@ -368,23 +382,25 @@ static void read_block(struct mime *m, struct block *b)
 
 	for (;;) {
 		struct mime_line line;
+		uint64_t end;
 		size_t name;
-		bool end;
+		bool last;
 
 		here = m->text;
 		if (cur_left(&m->text) == 0)
 			break;
 		line = mime_line(&m->text);
 		ended = line.ended;
-		if (cur_left(&line.bytes) == 0 || mime_boundary(m, &line, &end) >= 0)
+		if (cur_left(&line.bytes) == 0 || mime_boundary(m, &line, &last) >= 0)
 			break;
 		line_bytes(m, &line);
-		if (line.at + cur_left(&line.bytes) - b->start > MIME_BLOCK) {
-			mime_exhaust(m, F_DEEP_BUDGET_HEADER_BYTES, line.at, MIME_BLOCK);
+		end = line.at + cur_left(&line.bytes);
+		if (in_field && (cur_peek(&line.bytes) == ' ' || cur_peek(&line.bytes) == '\t')) {
+			if (end - b->start <= MIME_BLOCK)
+				continue;
+			too_long(m, b, f, value_at, end);
 			return;
 		}
-		if (in_field && (cur_peek(&line.bytes) == ' ' || cur_peek(&line.bytes) == '\t'))
-			continue;
 		if (in_field)
 			on_field(m, b, f, value_at, line.at);
 		in_field = false;
@@ -409,6 +425,10 @@ static void read_block(struct mime *m, struct block *b)
 		f = field_of(cur_sub(&line.bytes, name));
 		value_at = line.at + name + 1;
 		in_field = true;
+		if (end - b->start > MIME_BLOCK) {
+			too_long(m, b, f, value_at, end);
+			return;
+		}
 	}
 	if (in_field)
 		on_field(m, b, f, value_at, cur_offset(&here));

@@ -55,7 +55,7 @@ static struct stretch zeros(struct cur c, uint64_t *first_r)
 
 static bool last_of_text(const struct mime *m, const struct mime_node *n)
 {
-	return n->end == m->text.len;
+	return n->end == m->nodes[0].end;
 }
 
 /* A base64 part. Text behind it that has none of its letters' order is not told apart: from the first foreign byte on
@@ -82,7 +82,7 @@ static void base64(struct mime *m, unsigned index, struct cur c)
 		if (l == LETTER || l == PAD)
 			last = at;
 	}
-	if (foreign || padded || letters % 4 == 0)
+	if (foreign || padded || letters % 4 == 0 || (m->partial && last_of_text(m, n)))
 		return;
 	/* Without padding two or three letters may be left over; one never is. */
 	if (letters % 4 == 1 || (m->cut && last_of_text(m, n))) {

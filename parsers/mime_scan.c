@@ -26,7 +26,7 @@ struct finding *mime_say(struct mime *m, enum finding_id id, unsigned node, uint
 
 void mime_exhaust(struct mime *m, enum finding_id id, uint64_t at, uint64_t limit)
 {
-	struct finding *f = mime_say(m, id, m->now, at, 0);
+	struct finding *f = m->exhausted ? NULL : mime_say(m, id, m->now, at, 0);
 
 	m->exhausted = true;
 	if (f != NULL) {
@@ -54,36 +54,34 @@ struct mime_line mime_line(struct cur *text)
 	return line;
 }
 
-static bool blanks_only(struct cur c)
+/* Does the line, its "--" and blanks at its end taken off, stand for this boundary? By their lengths first: an attacker
+ * may make the beginnings equal. */
+static bool matches(const struct mime_open *o, const struct cur *line, bool *end_r)
 {
-	cur_skip_blanks(&c);
-	return cur_left(&c) == 0;
-}
-
-/* Does the line stand for this boundary? */
-static bool matches(const struct mime_open *o, const struct mime_line *line, bool *end_r)
-{
-	struct cur c = line->bytes;
+	size_t left = cur_left(line);
 	const uint8_t *p;
 
-	cur_skip(&c, 2);
-	p = cur_take(&c, o->len);
-	if (p == NULL || memcmp(p, o->boundary, o->len) != 0)
+	*end_r = left == o->len + 2u;
+	if (left != o->len && !*end_r)
 		return false;
-	*end_r = cur_ahead(&c, 0) == '-' && cur_ahead(&c, 1) == '-';
-	if (*end_r)
-		cur_skip(&c, 2);
-	return blanks_only(c);
+	if (*end_r && (cur_ahead(line, left - 1) != '-' || cur_ahead(line, left - 2) != '-'))
+		return false;
+	p = cur_view(line, o->len);
+	return p != NULL && memcmp(p, o->boundary, o->len) == 0;
 }
 
 int mime_boundary(const struct mime *m, const struct mime_line *line, bool *end_r)
 {
-	if (cur_ahead(&line->bytes, 0) != '-' || cur_ahead(&line->bytes, 1) != '-')
+	struct cur c = line->bytes;
+
+	if (m->depth == 0 || cur_ahead(&c, 0) != '-' || cur_ahead(&c, 1) != '-')
 		return -1;
+	cur_skip(&c, 2);
+	cur_trim(&c);
 	/* An inner multipart may have the boundary of the outer one; when it has ended the outer is meant. */
 	for (unsigned round = 0; round < 2; round++)
 		for (unsigned i = m->depth; i > 0; i--)
-			if (m->open[i - 1].ended == (round == 1) && matches(&m->open[i - 1], line, end_r))
+			if (m->open[i - 1].ended == (round == 1) && matches(&m->open[i - 1], &c, end_r))
 				return (int)(i - 1);
 	return -1;
 }
@@ -200,7 +198,8 @@ static void finish(struct mime *m)
 
 	end_below(m, 0, at);
 	m->nodes[0].end = at;
-	for (unsigned i = 0; i < m->depth; i++) {
+	/* where we stopped is no end of its own */
+	for (unsigned i = 0; i < m->depth && !m->exhausted && !m->partial; i++) {
 		const struct mime_open *o = &m->open[i];
 
 		if (o->ended || carried(m, o->node))
@@ -211,7 +210,7 @@ static void finish(struct mime *m)
 	}
 }
 
-bool mime_scan(struct mime *m, const uint8_t *text, size_t len, struct mime_node *nodes,
+bool mime_scan(struct mime *m, const uint8_t *text, size_t len, bool partial, struct mime_node *nodes,
 	       struct report *report)
 {
 	uint64_t before = 0; /* where the line before ended, without its line end */
@@ -223,6 +222,7 @@ bool mime_scan(struct mime *m, const uint8_t *text, size_t len, struct mime_node
 	m->count = m->now = m->depth = 0;
 	m->header_bytes = m->addresses = 0;
 	m->said[0] = m->said[1] = 0;
+	m->partial = partial;
 	m->exhausted = m->cut = false;
 	begin(m, 0);
 	while (!m->exhausted) {

@@ -141,8 +141,9 @@ void deep_look(struct deep *d)
 {
 	deep_nothing(d);
 	d->text = used;
-	if (mime_scan(&a->mime, a->text, used, a->nodes, &d->report)) {
-		a->mime.cut &= !large; /* the end that was seen is ours */
+	if (used == 0)
+		return; /* encrypted, or there is none: the structural check has said so */
+	if (mime_scan(&a->mime, a->text, used, large, a->nodes, &d->report)) {
 		mime_leaves(&a->mime);
 		charsets();
 		if (!deep_late())

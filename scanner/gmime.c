@@ -143,16 +143,20 @@ static bool invisible(gunichar ch)
 	return g_unichar_iscntrl(ch) || (ch >= 0x202a && ch <= 0x202e) || (ch >= 0x2066 && ch <= 0x2069);
 }
 
-/* Keep as many whole characters as there is room for. */
+/* Keep as many whole characters as there is room for; a fold is one blank. */
 static void put_words(struct deep_words *w, const char *s)
 {
 	w->len = 0;
 	while (s != NULL && *s != '\0') {
+		size_t blanks = strspn(s, " \t\r\n");
 		gunichar ch = g_utf8_get_char_validated(s, -1);
 		bool valid = ch < (gunichar)-2;
-		int n = valid ? g_utf8_skip[*(const guchar *)s] : 1;
+		int n = blanks > 0 ? (int)MIN(blanks, G_MAXINT) : valid ? g_utf8_skip[*(const guchar *)s] : 1;
 
-		if (!valid || !invisible(ch)) {
+		if (blanks > 0) {
+			if (w->len > 0 && w->len < DEEP_WORDS)
+				w->bytes[w->len++] = ' ';
+		} else if (!valid || !invisible(ch)) {
 			if (w->len + n > DEEP_WORDS)
 				return;
 			memcpy(w->bytes + w->len, valid ? s : "?", (size_t)n);
@@ -160,6 +164,8 @@ static void put_words(struct deep_words *w, const char *s)
 		}
 		s += n;
 	}
+	if (w->len > 0 && w->bytes[w->len - 1] == ' ')
+		w->len--;
 }
 
 /* Are all encoded words (RFC 2047) of the raw value in character sets that can be decoded? */

@@ -350,6 +350,22 @@ static void contents(const struct lane_head *head, unsigned index)
 	flush(); /* what is known now stays known, whatever the next message does */
 }
 
+#define SECTOR 512 /* a disk writes no less */
+
+/* Zeros in an encoded part that fill sectors of the file to their ends, or to the end of the file, were not written by
+ * an encoder: those sectors are lost. */
+static void judge_zeros(struct report *r)
+{
+	for (unsigned i = 0; i < r->count; i++) {
+		struct finding *f = &r->findings[i];
+		uint64_t end = f->offset + f->length;
+
+		if (f->id == F_MIME_ZEROS_ENCODED && f->length >= SECTOR && f->offset % SECTOR == 0 &&
+		    (end % SECTOR == 0 || end == w.message.parts[f->part].size))
+			f->severity = SEV_CORRUPT;
+	}
+}
+
 static void deep(const struct lane_head *head, unsigned index)
 {
 	uint64_t places[REPORT_MAX];
@@ -362,6 +378,7 @@ static void deep(const struct lane_head *head, unsigned index)
 		places[i] = w.deep.report.findings[i].offset;
 	if (w.deep.report.count > 0 && formats[head->format]->body != NULL)
 		each_run(head, index, places);
+	judge_zeros(&w.deep.report);
 	report_reset(&w.report);
 	contents(head, index);
 }
