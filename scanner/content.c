@@ -395,6 +395,11 @@ static const struct declared *find_declared(const char *type, size_t len)
 	return NULL;
 }
 
+bool content_certain(const char *declared, size_t len)
+{
+	return find_declared(declared, len) != NULL;
+}
+
 bool content_doubtful(const char *declared, size_t len, const uint8_t *p, size_t n)
 {
 	const struct declared *d = find_declared(declared, len);

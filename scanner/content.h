@@ -63,9 +63,11 @@ bool content_foreign(enum content_kind kind);
 /* Zero bytes only (n > 0)? */
 bool content_zeros(const uint8_t *p, size_t n);
 
-/* May a part with the media type `declared` ("image/png", not terminated, any case) that begins with these bytes
- * be something of another world? False for types whose files have no unmistakable beginning, and when they
- * begin as they should: nobody else has to look then. */
+/* Have files of the media type `declared` ("image/png", not terminated, any case) an unmistakable beginning? */
+bool content_certain(const char *declared, size_t len);
+
+/* May a part with the media type `declared` that begins with these bytes be something of another world? False for
+ * types that are not certain, and when they begin as they should: nobody else has to look then. */
 bool content_doubtful(const char *declared, size_t len, const uint8_t *p, size_t n);
 
 /* Can the kind not be what is declared? Programs that call a PNG image/jpeg are many, none calls a

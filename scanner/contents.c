@@ -96,9 +96,9 @@ static void tell_run(struct look *l, unsigned role, const struct block_run *run)
 	}
 }
 
-/* What stands where check() found the file corrupt: there, where its block begins, or at its start. A
- * kind that is to be expected there says nothing. */
-static void tell_corrupt(struct look *l, const struct format *format, const struct finding *found)
+/* What stands at the place of a finding: there, where its block begins, or at the start of the file. A kind that is to be
+ * expected there says nothing. False when there is nothing to say. */
+static bool tell_place(struct look *l, const struct format *format, const struct finding *found)
 {
 	const uint64_t starts[] = { found->offset, found->offset - found->offset % BLOCK_SIZE,
 				    found->offset - found->offset % BLOCK_USUAL, 0 };
@@ -117,8 +117,38 @@ static void tell_corrupt(struct look *l, const struct format *format, const stru
 			continue;
 		f = report_add(l->r, F_DEEP_CONTENTS, found->part, starts[i], 0);
 		f->found = c.name;
-		return;
+		return true;
 	}
+	return false;
+}
+
+/* The next finding about `role` that is worth a look, by offset, from `from` on; NULL = none. */
+static const struct finding *next_place(const struct report *checked, unsigned role, uint64_t from)
+{
+	const struct finding *next = NULL;
+
+	for (unsigned i = 0; i < checked->count; i++) {
+		const struct finding *f = &checked->findings[i];
+
+		if (f->part == role && f->severity >= SEV_SUSPECT && f->offset >= from &&
+		    (next == NULL || f->offset < next->offset))
+			next = f;
+	}
+	return next;
+}
+
+/* A file that is corrupt: damage begins with its first finding, which need not be the worst. */
+static void tell_corrupt(struct look *l, const struct format *format, const struct report *checked, unsigned role)
+{
+	const struct finding *f = NULL;
+	bool corrupt = false;
+
+	for (unsigned i = 0; i < checked->count; i++)
+		corrupt |= checked->findings[i].part == role && checked->findings[i].severity >= SEV_CORRUPT;
+	if (corrupt)
+		f = next_place(checked, role, 0);
+	while (f != NULL && !tell_place(l, format, f) && f->offset < UINT64_MAX)
+		f = next_place(checked, role, f->offset + 1);
 }
 
 static bool looked_at(const struct format *format, const struct message *m, unsigned role)
@@ -136,7 +166,6 @@ void contents_look(const struct format *format, const struct message *m, const s
 	static struct blocks b;
 	struct look l = { m, window, arg, r, 0 };
 	bool packed = format->compressed != NULL && format->compressed(m);
-	unsigned told = 0;
 
 	for (unsigned role = 0; role < format->nroles && role < PARTS_MAX; role++) {
 		if (!looked_at(format, m, role) || (packed && role == 0))
@@ -144,14 +173,6 @@ void contents_look(const struct format *format, const struct message *m, const s
 		pass(&l, role, !format->roles[role].records, &b);
 		for (unsigned i = 0; i < b.count; i++)
 			tell_run(&l, role, &b.runs[i]);
-	}
-	for (unsigned i = 0; i < checked->count; i++) {
-		const struct finding *f = &checked->findings[i];
-
-		if (f->severity < SEV_CORRUPT || !looked_at(format, m, f->part) ||
-		    (told & 1u << f->part) != 0 || (packed && f->part == 0))
-			continue;
-		told |= 1u << f->part; /* the worst one of each file */
-		tell_corrupt(&l, format, f);
+		tell_corrupt(&l, format, checked, role);
 	}
 }

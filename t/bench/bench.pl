@@ -4,7 +4,7 @@
 # Measures spoolck scan against a bare program that walks and reads the same files (bare.c), both
 # on a warm cache, alternating, medians of R rounds (7): wall time, processor time of all processes,
 # memory by process, system calls, the price of check() alone, postcat for comparison, and the time per
-# message from 1,000 messages up (--large: to 200,000).  Then the quarantine with as many entries (store.pl).  Prints a table and the targets beside what
+# message from 1,000 messages up (--large: to 200,000).  Then the quarantine with as many entries (store.pl), and deep scans (deep.pl).  Prints a table and the targets beside what
 # was measured; judges nothing: a time depends on the machine, so this is no test.
 #
 # Spools are made by generate.pl below DIR (default ${SPOOLCK_BENCH:-/var/tmp/spoolck-bench}) and
@@ -290,3 +290,5 @@ row('coordinator and readers, MiB', sprintf '%7s   %.1f', '<= 64', $resident / 1
 $| = 1;
 system($^X, "$here/store.pl", '--entries', $number, '--spoolck', $spoolck, '--dir', $base) == 0
     or die "bench.pl: no figures of the quarantine\n";
+system($^X, "$here/deep.pl", '--spoolck', $spoolck, '--dir', $base) == 0
+    or die "bench.pl: no figures of deep scans\n";

@@ -237,6 +237,8 @@ static void test_doubtful(void)
 	g_assert_false(DOUBTFUL("application/zip", "PK\5\6"));
 	g_assert_false(DOUBTFUL("application/octet-stream", "\x7f" "ELF"));
 	g_assert_false(DOUBTFUL("image/png", ""));
+	g_assert_true(content_certain("IMAGE/gif", 9));
+	g_assert_false(content_certain("image/gif2", 10));
 	g_assert_true(DOUBTFUL("image/png", "\x7f" "ELF"));
 	g_assert_true(DOUBTFUL("application/pdf", "MZ\x90"));
 	for (unsigned k = 0; k < CONTENT_KINDS; k++)
