@@ -1,5 +1,5 @@
 #!/usr/bin/perl
-# deep.pl [--messages N] [--rounds R] [--spoolck PATH] [--dir DIR] [--mean BYTES]
+# deep.pl [--messages N] [--rounds R] [--spoolck PATH] [--dir DIR]
 #
 # Measures scan --deep on a qmail spool of N messages (4,000) in the shapes of many mail programs, beside a bare
 # program in which GMime reads the same messages (gmime.c), and beside the scan without --deep: wall and
@@ -29,11 +29,12 @@ unshift @INC, "$here/../lib";
 require Spoolck;
 require Spoolck::Mail;
 require Spoolck::Queue;
+require Spoolck::Watch;
 my $tmp = tempdir(CLEANUP => 1);
 
-sub run { # [wall seconds, processor seconds] of one command, its output thrown away
+sub run { # wall seconds of one command, its output thrown away
     my @command = @_;
-    my ($from, @before) = (time, times);
+    my $from = time;
     my $pid = fork // die "fork: $!\n";
     if (!$pid) {
         open STDOUT, '>', "$tmp/out";
@@ -42,8 +43,7 @@ sub run { # [wall seconds, processor seconds] of one command, its output thrown 
     }
     waitpid $pid, 0;
     die "deep.pl: @command: status $?\n" . Spoolck::read_file("$tmp/err") if $? & 127 || ($? >> 8) & ~7;
-    my @after = times;
-    return [ time - $from, $after[2] + $after[3] - $before[2] - $before[3] ];
+    return time - $from;
 }
 
 sub median { my @v = sort { $a <=> $b } @_; return $v[ $#v / 2 ] }
@@ -66,24 +66,27 @@ my @rows = (
     [ 'scan --deep --jobs 2', [ $spoolck, 'scan', '-q', '--deep', '--jobs', 2, "qmail:$spool" ] ],
     [ 'scan --jobs 1', [ $spoolck, 'scan', '-q', '--jobs', 1, "qmail:$spool" ] ],
 );
-my (@spent, $bytes);
+my (@spent, @used, $bytes, %role);
 for my $round (0 .. $rounds) { # the first warms the cache
     for my $i (0 .. $#rows) {
         my $r = run(@{ $rows[$i][1] });
-        push @{ $spent[$i] }, $r if $round;
         ($bytes) = Spoolck::read_file("$tmp/out") =~ /, (\d+) bytes/ if $i == 0;
+        next unless $round;
+        push @{ $spent[$i] }, $r;
+        my $by = Spoolck::Watch::watch(@{ $rows[$i][1] });
+        my $sum = 0;
+        $sum += $_->{cpu} for values %$by;
+        push @{ $used[$i] }, $sum;
+        push @{ $role{$_} }, $by->{$_}{cpu} for $i == 1 ? keys %$by : ();
     }
 }
 printf "\n%-27s median s   least s   processor s   messages/s   MB/s   of GMime alone (wall, least, processor)\n", "$number messages, looked into";
-my @bare = map { my $k = $_; median(map { $_->[$k] } @{ $spent[0] }) } 0, 1;
-my ($bare_least) = sort { $a <=> $b } map { $_->[0] } @{ $spent[0] };
-my @ratio;
+my @least = map { (sort { $a <=> $b } @$_)[0] } @spent;
 for my $i (0 .. $#rows) {
-    my ($wall, $cpu) = map { my $k = $_; median(map { $_->[$k] } @{ $spent[$i] }) } 0, 1;
-    my ($least) = sort { $a <=> $b } map { $_->[0] } @{ $spent[$i] };
-    push @ratio, $least / $bare_least;
-    printf "  %-24s %9.3f %9.3f %13.3f %12.0f %6.1f   %9.2f %9.2f %9.2f\n", $rows[$i][0], $wall, $least, $cpu, $number / $wall,
-        $bytes / 1e6 / $wall, $wall / $bare[0], $least / $bare_least, $cpu / ($bare[1] || 1);
+    my ($wall, $cpu) = (median(@{ $spent[$i] }), median(@{ $used[$i] }));
+    printf "  %-24s %9.3f %9.3f %13.3f %12.0f %6.1f   %9.2f %9.2f %9.2f\n", $rows[$i][0], $wall, $least[$i], $cpu, $number / $wall,
+        $bytes / 1e6 / $wall, $wall / median(@{ $spent[0] }), $least[$i] / $least[0], $cpu / (median(@{ $used[0] }) || 1);
 }
-printf "  %-34s %7s   %.2f (least)\n", 'scan --deep --jobs 1, of GMime', '<= 1.5', $ratio[1];
-printf "  %-34s %7s   %.2f (least)\n", '... with two jobs, of one', '< 1', $ratio[2] / $ratio[1];
+printf "  %-24s %s\n", '  of one job, processor s', join ', ', map { sprintf '%s %.3f', $_, median(@{ $role{$_} }) } grep { $role{$_} } qw(coordinator reader zygote worker);
+printf "  %-34s %7s   %.2f (least)\n", 'scan --deep --jobs 1, of GMime', '<= 1.5', $least[1] / $least[0];
+printf "  %-34s %7s   %.2f (least)\n", '... with two jobs, of one', '< 1', $least[2] / $least[1];
