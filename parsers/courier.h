@@ -68,9 +68,6 @@ struct co_id {
 };
 bool co_id(const char *id, size_t len, struct co_id *id_r);
 
-/* A decimal number without leading zeros; false when it is none or has more than 19 digits. */
-bool co_decimal(const char *s, size_t n, uint64_t *value_r);
-
 /* Where role `role` of a queued message lies, below the root; its length, 0 = does not fit. */
 size_t co_queue_path(unsigned place, unsigned role, const struct co_id *id, char *buf, size_t cap);
 

@@ -38,22 +38,23 @@ static struct finding *names(const struct co_work *w, enum finding_id id)
 /* In which folder does the entry lie, and in which does its name lead? */
 static void check_folder(const struct co_work *w)
 {
-	const char *path = w->m->path;
-	size_t n = strlen(path), dir = 0;
-	char home[64];
+	char buf[64] = { 0 };
+	size_t n = co_queue_path(CO_MSGQ, CO_ENTRY, &w->id, buf, sizeof buf);
+	struct cur home = cur_make((const uint8_t *)buf, n, 0), rest = home, folder, dir;
+	struct cur path = cur_make((const uint8_t *)w->m->path, strlen(w->m->path), 0);
 	struct finding *f;
 
-	while (dir < n && path[dir] != '/')
-		dir++;
-	if (co_queue_path(CO_MSGQ, CO_ENTRY, &w->id, home, sizeof home) == 0)
-		return;
 	/* "msgq/179516/C..." */
-	if (strlen(home) > dir + 5 && home[5 + dir] == '/' && memcmp(home + 5, path, dir) == 0)
+	cur_skip(&rest, cur_find(&rest, '/'));
+	cur_skip(&rest, 1);
+	folder = cur_sub(&rest, cur_find(&rest, '/'));
+	dir = cur_sub(&path, cur_find(&path, '/'));
+	if (n == 0 || cur_same(&dir, &folder))
 		return;
 	f = names(w, F_COURIER_FOLDER);
-	if (dir == n)
+	if (cur_left(&path) == 0)
 		f->impact = IMPACT_STRANDED; /* in no folder: never listed */
-	text_str(&f->expected, home);
+	co_say(&f->expected, home);
 }
 
 /* Of the two names of a control file one is missing. */
@@ -73,10 +74,10 @@ static void check_other_name(const struct co_work *w)
 {
 	struct finding *f = names(w, present(w, CO_CONTROL) ? F_COURIER_CONTROL_OTHER :
 							      F_COURIER_CONTROL_ELSEWHERE);
-	char home[64];
+	char home[64] = { 0 };
+	size_t n = co_queue_path(CO_MSGS, CO_CONTROL, &w->id, home, sizeof home);
 
-	if (co_queue_path(CO_MSGS, CO_CONTROL, &w->id, home, sizeof home) > 0)
-		text_str(&f->expected, home);
+	text_bytes(&f->expected, (const uint8_t *)home, n);
 	if (!present(w, CO_CONTROL) && (w->s->attempts == 0 || !present(w, CO_DATA)))
 		f->severity = SEV_SUSPECT;
 }
@@ -142,7 +143,7 @@ static void check_stray(const struct co_work *w)
 	}
 	if (w->id.time == 0 && p->mtime < w->m->site.now - DAY)
 		names(w, F_COURIER_UNSCHEDULED);
-	for (unsigned i = 0; i < w->r->count; i++)
+	for (unsigned i = 0; i < w->r->count && i < REPORT_MAX; i++)
 		if (w->r->findings[i].severity == SEV_CORRUPT)
 			w->r->findings[i].severity = SEV_SUSPECT;
 }

@@ -59,12 +59,11 @@ unsigned co_find(char letter)
 
 void co_say(struct text *t, struct cur c)
 {
-	size_t n = cur_left(&c);
+	for (unsigned i = 0; i < TEXT_MAX && cur_left(&c) > 0; i++) {
+		uint8_t byte = cur_u8(&c);
 
-	if (n > TEXT_MAX)
-		n = TEXT_MAX;
-	if (n > 0)
-		text_bytes(t, cur_take(&c, n), n);
+		text_bytes(t, &byte, 1);
+	}
 }
 
 /* --- Numbers ---------------------------------------------------------------------- */
@@ -228,7 +227,7 @@ static void add(struct co_sum *s, const struct co_line *line)
 void co_sum(const struct part *p, struct co_sum *s)
 {
 	struct cur c = co_text(p);
-	struct co_line line;
+	struct co_line line = { 0 };
 
 	memset(s, 0, sizeof *s);
 	while (co_next(&c, &line))

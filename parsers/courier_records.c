@@ -258,7 +258,7 @@ static void check_sum(const struct co_work *w)
 void co_check_records(const struct co_work *w)
 {
 	struct cur c = co_text(&w->m->parts[CO_ENTRY]);
-	struct co_line line;
+	struct co_line line = { 0 };
 
 	check_nul(w);
 	while (co_next(&c, &line))
@@ -279,7 +279,7 @@ void co_put_envelope(const struct co_work *w)
 {
 	struct cur c = co_text(&w->m->parts[CO_ENTRY]);
 	struct report *r = w->r;
-	struct co_line line;
+	struct co_line line = { 0 };
 	uint64_t n = 0;
 	bool first = true;
 

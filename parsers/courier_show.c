@@ -101,7 +101,7 @@ static void say_value(struct row *row, const struct co_line *line, unsigned lett
 static enum step record_row(struct co_show *s, const struct part *p, struct row *row)
 {
 	struct cur c = co_text(p);
-	struct co_line line;
+	struct co_line line = { 0 };
 	unsigned letter;
 
 	if (s->pos <= cur_left(&c))

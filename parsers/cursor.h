@@ -459,6 +459,32 @@ static inline size_t cur_find(const struct cur *c, uint8_t byte)
 	return hit != NULL ? (size_t)(hit - (c->buf + c->pos)) : left;
 }
 
+/* Are the bytes left in both the same? After a failure none is left. */
+/*@ requires cur_valid(a);
+    requires cur_valid(b);
+    assigns \result \from *a, *b, a->buf[0 .. a->len - 1], b->buf[0 .. b->len - 1];
+    ensures \let left = a->err == CUR_OK ? a->len - a->pos : 0;
+      \result == \true <==> left == (b->err == CUR_OK ? b->len - b->pos : 0) &&
+        \forall integer i; a->pos <= i < a->pos + left ==>
+          a->buf[i] == b->buf[b->pos + (i - a->pos)];
+*/
+static inline bool cur_same(const struct cur *a, const struct cur *b)
+{
+	size_t left = cur_left(a), n = 0;
+
+	if (left != cur_left(b))
+		return false;
+	/*@ loop invariant n <= left;
+	    loop invariant \forall integer i; a->pos <= i < a->pos + n ==>
+	      a->buf[i] == b->buf[b->pos + (i - a->pos)];
+	    loop assigns n;
+	    loop variant left - n;
+	*/
+	while (n < left && a->buf[a->pos + n] == b->buf[b->pos + n])
+		n++;
+	return n == left;
+}
+
 /* Copy the next `n` bytes to `to` and step over them; false, CUR_SHORT and `to`
  * as it was when they are not there. */
 /*@ requires cur_ready(c);

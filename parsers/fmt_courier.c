@@ -106,32 +106,35 @@ static size_t digits_of(const char *s, size_t n)
 	return i;
 }
 
-bool co_decimal(const char *s, size_t n, uint64_t *value_r)
+/* Step over a decimal number; false when none is there, it has a leading zero or more than 19 digits. */
+static bool decimal(struct cur *c, uint64_t *value_r)
 {
-	uint64_t value = 0;
+	size_t left = cur_left(c), n;
+	bool zero = cur_peek(c) == '0';
 
-	*value_r = 0;
-	if (n == 0 || n > CO_NUMBER_DIGITS || digits_of(s, n) < n || (n > 1 && s[0] == '0'))
-		return false;
-	for (size_t i = 0; i < n; i++)
-		value = value * 10 + (uint64_t)(s[i] - '0');
-	*value_r = value;
-	return true;
+	*value_r = co_digits(c);
+	n = left - cur_left(c);
+	return n > 0 && n <= CO_NUMBER_DIGITS && !(zero && n > 1);
 }
 
 bool co_id(const char *id, size_t len, struct co_id *id_r)
 {
-	size_t n = digits_of(id, len);
+	struct cur c = cur_make((const uint8_t *)id, len, 0);
 	uint64_t second;
+	size_t n;
 
-	*id_r = (struct co_id){ .stem = n };
-	if (!co_decimal(id, n, &id_r->inode))
+	*id_r = (struct co_id){ 0 };
+	if (!decimal(&c, &id_r->inode))
 		return false;
-	if (n == len)
+	id_r->stem = len - cur_left(&c);
+	if (cur_left(&c) == 0)
 		return true;
-	if (id[n] != '.' || !co_decimal(id + n + 1, len - n - 1, &second) || second == 0)
+	if (cur_u8(&c) != '.')
 		return false;
-	if (len - n - 1 >= CO_TIME_DIGITS) {
+	n = cur_left(&c);
+	if (!decimal(&c, &second) || cur_left(&c) > 0 || second == 0)
+		return false;
+	if (n >= CO_TIME_DIGITS) {
 		id_r->time = second;
 	} else {
 		id_r->batch = second;
@@ -140,27 +143,39 @@ bool co_id(const char *id, size_t len, struct co_id *id_r)
 	return true;
 }
 
+/* A name is put together from position `at` on; cap = it has no room. */
+static size_t put_char(char *buf, size_t cap, size_t at, char ch)
+{
+	if (at < cap)
+		buf[at++] = ch;
+	return at;
+}
+
 static size_t put_text(char *buf, size_t cap, size_t at, const char *s)
 {
-	size_t n = strlen(s);
-
-	if (at >= cap || n >= cap - at)
-		return cap;
-	memcpy(buf + at, s, n + 1);
-	return at + n;
+	for (; *s != '\0'; s++)
+		at = put_char(buf, cap, at, *s);
+	return at;
 }
 
 static size_t put_number(char *buf, size_t cap, size_t at, uint64_t n)
 {
-	char digits[21];
-	size_t i = sizeof digits - 1;
+	uint64_t unit = UINT64_C(10000000000000000000);
 
-	digits[i] = '\0';
-	do {
-		digits[--i] = (char)('0' + n % 10);
-		n /= 10;
-	} while (n > 0);
-	return put_text(buf, cap, at, digits + i);
+	while (unit > 1 && n < unit)
+		unit /= 10;
+	for (; unit > 0; unit /= 10)
+		at = put_char(buf, cap, at, (char)('0' + n / unit % 10));
+	return at;
+}
+
+/* Its length; 0 = it did not fit. */
+static size_t put_end(char *buf, size_t cap, size_t at)
+{
+	if (at >= cap)
+		return 0;
+	buf[at] = '\0';
+	return at;
 }
 
 size_t co_queue_path(unsigned place, unsigned role, const struct co_id *id, char *buf, size_t cap)
@@ -175,7 +190,7 @@ size_t co_queue_path(unsigned place, unsigned role, const struct co_id *id, char
 		at = put_text(buf, cap, at, ".");
 		at = put_number(buf, cap, at, id->time);
 	}
-	return at < cap ? at : 0;
+	return put_end(buf, cap, at);
 }
 
 /* In tmp/ the folder is not to be told from the id: it is the one where the control file is.
@@ -192,7 +207,7 @@ static size_t tmp_path(unsigned role, const struct co_id *id, char *buf, size_t 
 		at = put_text(buf, cap, at, ".");
 		at = put_number(buf, cap, at, first ? 1 : id->batch);
 	}
-	return at < cap ? at : 0;
+	return put_end(buf, cap, at);
 }
 
 static size_t path_of(unsigned place, unsigned role, const char *id, size_t id_len, unsigned depth,

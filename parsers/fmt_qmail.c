@@ -119,50 +119,60 @@ static struct name id_of(unsigned place, const char *path)
 	return n;
 }
 
-static size_t put_str(char *buf, size_t cap, size_t at, const char *s, size_t n)
+/* A name is put together from position `at` on; cap = it has no room. */
+static size_t put_char(char *buf, size_t cap, size_t at, char ch)
 {
-	if (at == 0 || n >= cap || at >= cap - n)
-		return 0;
-	memcpy(buf + at, s, n);
-	return at + n;
+	if (at < cap)
+		buf[at++] = ch;
+	return at;
 }
 
-/* The id mod n, in decimal. */
-static size_t put_split(char *buf, size_t cap, size_t at, const char *id, size_t id_len, uint32_t n)
+static size_t put_str(char *buf, size_t cap, size_t at, const char *s)
 {
-	char digits[10];
-	size_t i = sizeof digits;
+	for (; *s != '\0'; s++)
+		at = put_char(buf, cap, at, *s);
+	return at;
+}
+
+static size_t put_number(char *buf, size_t cap, size_t at, uint32_t n)
+{
+	uint32_t unit = 1000000000;
+
+	while (unit > 1 && n < unit)
+		unit /= 10;
+	for (; unit > 0; unit /= 10)
+		at = put_char(buf, cap, at, (char)('0' + n / unit % 10));
+	return at;
+}
+
+/* The directory of the id: the number that it is, mod n. */
+static uint32_t split_of(const char *id, size_t id_len, uint32_t n)
+{
 	uint64_t rest = 0;
 
-	for (size_t k = 0; k < id_len; k++)
-		rest = (rest * 10 + (uint64_t)(id[k] - '0')) % n;
-	do {
-		digits[--i] = (char)('0' + rest % 10);
-		rest /= 10;
-	} while (rest > 0);
-	at = put_str(buf, cap, at, digits + i, sizeof digits - i);
-	return put_str(buf, cap, at, "/", 1);
+	for (size_t i = 0; i < id_len; i++)
+		rest = (rest * 10 + (uint64_t)(id[i] - '0')) % n;
+	return (uint32_t)rest;
 }
 
 size_t qm_home(const struct site *s, unsigned place, const char *id, size_t id_len, char *buf,
 	       size_t cap)
 {
-	bool split;
-	size_t n, at;
+	size_t at;
 
 	if (place >= QM_PID || !id_ok(id, id_len))
 		return 0;
-	split = ((ALWAYS_SPLIT | s->split_places) >> place & 1) != 0;
-	n = strlen(places[place].name);
-	if ((split && s->split == 0) || n + 2 > cap)
-		return 0;
-	memcpy(buf, places[place].name, n);
-	buf[n] = '/';
-	at = n + 1;
-	if (split)
-		at = put_split(buf, cap, at, id, id_len, s->split);
-	at = put_str(buf, cap, at, id, id_len);
-	if (at == 0 || at >= cap)
+	at = put_str(buf, cap, 0, places[place].name);
+	at = put_char(buf, cap, at, '/');
+	if (((ALWAYS_SPLIT | s->split_places) >> place & 1) != 0) {
+		if (s->split == 0)
+			return 0;
+		at = put_number(buf, cap, at, split_of(id, id_len, s->split));
+		at = put_char(buf, cap, at, '/');
+	}
+	for (size_t i = 0; i < id_len; i++)
+		at = put_char(buf, cap, at, id[i]);
+	if (at >= cap)
 		return 0;
 	buf[at] = '\0';
 	return at;

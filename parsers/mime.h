@@ -66,6 +66,9 @@ struct mime {
 	bool exhausted;           /* a budget is spent: no library is to see this */
 	bool partial;             /* the text goes on behind what is here */
 	bool cut;                 /* the text ends inside of a multipart */
+	bool again, again_open;   /* a part began behind the end of its multipart; and no end came again */
+	uint64_t again_at;
+	unsigned again_node;
 };
 
 /* Find the parts of the text and what is wrong with its lines; `partial`: it goes on. False when a budget is spent; the report says

@@ -300,13 +300,13 @@ static void on_field(struct mime *m, struct block *b, enum field f, uint64_t at,
 
 /* --- The block ------------------------------------------------------------------------- */
 
-/* How many bytes stand before the colon; 0: this is no field. */
-static size_t name_length(struct mime *m, const struct mime_line *line)
+/* How many bytes stand before the colon; 0: this is no field. *foreign_r: they are not all ASCII. */
+static size_t name_length(const struct mime_line *line, bool *foreign_r)
 {
 	struct cur name = line->bytes;
 	size_t n = cur_find(&line->bytes, ':');
-	bool foreign = false;
 
+	*foreign_r = false;
 	if (n == 0 || n >= cur_left(&line->bytes))
 		return 0;
 	name = cur_sub(&name, n);
@@ -316,10 +316,8 @@ static size_t name_length(struct mime *m, const struct mime_line *line)
 
 		if (ch <= ' ' || ch == 127)
 			return 0;
-		foreign |= ch > 127;
+		*foreign_r |= ch > 127;
 	}
-	if (foreign)
-		mime_say(m, F_MIME_NAME, m->now, line->at, n);
 	return n;
 }
 
@@ -352,24 +350,28 @@ static bool tolerated(const struct mime *m, const struct block *b, const struct 
 	       (begins_with(&line->bytes, "From ") || begins_with(&line->bytes, ">From "));
 }
 
-/* Does the part end here, but for an empty line? The copy in a bounce is often cut, also in its header. */
-static bool part_ends(const struct mime *m)
-{
-	struct cur rest = m->text;
-	struct mime_line line = mime_line(&rest);
-	bool end;
-
-	if (cur_left(&line.bytes) == 0)
-		line = mime_line(&rest);
-	return mime_boundary(m, &line, &end) >= 0;
-}
-
 /* The block is larger than it may be; maybe this field alone is, which says more. */
 static void too_long(struct mime *m, struct block *b, enum field f, uint64_t at, uint64_t end)
 {
 	on_field(m, b, f, at, end);
 	if (!m->exhausted)
 		mime_exhaust(m, F_DEEP_BUDGET_HEADER_BYTES, b->start, MIME_BLOCK);
+}
+
+/* Does a field follow this line, and did somebody write one before? What a server puts above and below a text without any
+ * header is no sign of damage. */
+static bool between_fields(const struct mime *m, const struct block *b)
+{
+	struct cur next = m->text;
+	struct mime_line line = mime_line(&next);
+	unsigned written = 0;
+	bool foreign;
+	size_t name = name_length(&line, &foreign);
+	int ch = cur_ahead(&line.bytes, name + 1);
+
+	for (unsigned i = FIELD_FROM; i < FIELD_COUNT; i++)
+		written += b->count[i];
+	return written > 0 && name > 0 && !foreign && (ch < 0 || ch == ' ' || ch == '\t'); /* no http:// */
 }
 
 /* Read fields up to the empty line, which is stepped over, or to what is no field. */
@@ -384,7 +386,7 @@ static void read_block(struct mime *m, struct block *b)
 		struct mime_line line;
 		uint64_t end;
 		size_t name;
-		bool last;
+		bool last, foreign;
 
 		here = m->text;
 		if (cur_left(&m->text) == 0)
@@ -406,16 +408,15 @@ static void read_block(struct mime *m, struct block *b)
 		in_field = false;
 		if (m->exhausted)
 			return;
-		name = name_length(m, &line);
+		name = name_length(&line, &foreign);
+		if (name > 0 && foreign)
+			mime_say(m, F_MIME_NAME, m->now, line.at, name);
 		if (name == 0 && tolerated(m, b, &line))
 			continue;
 		if (name == 0) {
-			if (m->now == 0 || !part_ends(m))
-				mime_say(m, begun(b) ? F_MIME_HEADER_BROKEN : F_MIME_HEADER_NONE, m->now, line.at, cur_left(&line.bytes));
+			mime_say(m, between_fields(m, b) ? F_MIME_HEADER_BROKEN : F_MIME_HEADER_ENDS, m->now, line.at,
+				 cur_left(&line.bytes));
 			m->text = here; /* it is text already */
-			if (m->nodes[m->now].header == line.at)
-				return;
-			m->nodes[m->now].body = line.at;
 			return;
 		}
 		if (++b->fields > MIME_HEADERS) {

@@ -9,18 +9,15 @@
 
 #define ZEROS 512 /* a block of a disk: fewer zero bytes in a row may be somebody's */
 
-enum letter { LETTER, PAD, SPACE, CONTROL, FOREIGN };
+enum letter { FOREIGN, LETTER, PAD, SPACE, CONTROL };
 
-static enum letter letter(uint8_t ch)
-{
-	if ((ch >= 'A' && ch <= 'Z') || (ch >= 'a' && ch <= 'z') || (ch >= '0' && ch <= '9') || ch == '+' || ch == '/')
-		return LETTER;
-	if (ch == '=')
-		return PAD;
-	if (ch == ' ' || ch == '\t' || ch == '\r' || ch == '\n')
-		return SPACE;
-	return ch < ' ' || ch == 127 ? CONTROL : FOREIGN;
-}
+/* What each byte is in base64 (RFC 4648); what is not here is foreign. A table, since attachments are most of all mail. */
+static const uint8_t letters_of[256] = {
+	[0 ... 8] = CONTROL, [11 ... 12] = CONTROL, [14 ... 31] = CONTROL, [127] = CONTROL, ['\t'] = SPACE,
+	['\n'] = SPACE, ['\r'] = SPACE, [' '] = SPACE,
+	['A' ... 'Z'] = LETTER, ['a' ... 'z'] = LETTER, ['0' ... '9'] = LETTER, ['+'] = LETTER, ['/'] = LETTER,
+	['='] = PAD,
+};
 
 struct stretch {
 	uint64_t at, len;
@@ -68,29 +65,31 @@ static bool last_of_carried(const struct mime *m, const struct mime_node *n)
 	return false;
 }
 
-/* A base64 part. Text behind it that has none of its letters' order is not told apart: from the first foreign byte on
- * only control bytes count. */
+/* A base64 part. Once there are foreign bytes (the footer of a list) its end is not known, and only control bytes
+ * count. */
 static void base64(struct mime *m, unsigned index, struct cur c)
 {
 	const struct mime_node *n = &m->nodes[index];
+	size_t len = cur_left(&c);
+	const uint8_t *p = cur_take(&c, len);
 	uint64_t letters = 0, last = n->body;
 	bool padded = false, foreign = false;
 
-	while (cur_left(&c) > 0) {
-		uint64_t at = cur_offset(&c);
-		enum letter l = letter(cur_u8(&c));
+	for (size_t i = 0; p != NULL && i < len; i++) {
+		enum letter l = (enum letter)letters_of[p[i]];
 
-		if (l == CONTROL)
-			mime_say(m, F_MIME_BASE64_CONTROL, index, at, 1);
-		foreign |= l == FOREIGN;
-		if (l == LETTER && padded) { /* another text follows */
-			letters = 0;
+		if (l == LETTER) {
+			letters = padded ? 1 : letters + 1; /* behind padding another text begins */
 			padded = false;
+			last = n->body + i;
+		} else if (l == PAD) {
+			padded = true;
+			last = n->body + i;
+		} else if (l == CONTROL) {
+			mime_say(m, F_MIME_BASE64_CONTROL, index, n->body + i, 1);
+		} else {
+			foreign |= l == FOREIGN;
 		}
-		letters += l == LETTER;
-		padded |= l == PAD;
-		if (l == LETTER || l == PAD)
-			last = at;
 	}
 	if (foreign || padded || letters % 4 == 0 || (m->partial && last_of_text(m, n)) || last_of_carried(m, n))
 		return;

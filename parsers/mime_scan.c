@@ -146,6 +146,18 @@ static void close_down_to(struct mime *m, unsigned keep, uint64_t at)
 	}
 }
 
+/* A boundary of a multipart that is over. OpenSMTPD writes the end of bounces twice, and part of the text
+ * between them. */
+static void after_end(struct mime *m, unsigned node, bool end, uint64_t at)
+{
+	m->again_open = !end;
+	if (end || m->again)
+		return;
+	m->again = true;
+	m->again_at = at;
+	m->again_node = node;
+}
+
 /* A boundary line of open[index]. */
 static void on_boundary(struct mime *m, unsigned index, bool end, const struct mime_line *line, uint64_t before)
 {
@@ -156,7 +168,7 @@ static void on_boundary(struct mime *m, unsigned index, bool end, const struct m
 	end_below(m, node, before);
 	o->seen = true;
 	if (o->ended) {
-		mime_say(m, F_MIME_AFTER_END, node, line->at, 0);
+		after_end(m, node, end, line->at);
 		return;
 	}
 	o->ended = end;
@@ -198,6 +210,10 @@ static void finish(struct mime *m)
 
 	end_below(m, 0, at);
 	m->nodes[0].end = at;
+	if (m->again && !m->again_open)
+		mime_say(m, F_MIME_END_TWICE, m->again_node, m->again_at, 0);
+	else if (m->again && !m->exhausted && !m->partial)
+		mime_say(m, F_MIME_AFTER_END, m->again_node, m->again_at, 0);
 	/* where we stopped is no end of its own */
 	for (unsigned i = 0; i < m->depth && !m->exhausted && !m->partial; i++) {
 		const struct mime_open *o = &m->open[i];
@@ -223,7 +239,7 @@ bool mime_scan(struct mime *m, const uint8_t *text, size_t len, bool partial, st
 	m->header_bytes = m->addresses = 0;
 	m->said[0] = m->said[1] = 0;
 	m->partial = partial;
-	m->exhausted = m->cut = false;
+	m->exhausted = m->cut = m->again = m->again_open = false;
 	begin(m, 0);
 	while (!m->exhausted) {
 		struct mime_line line;

@@ -60,31 +60,27 @@ static enum qm_state state_of(const struct message *m)
 	return qm_part(m, QM_MESS) != NULL ? QM_FORGOTTEN : QM_SCRAPS;
 }
 
-static const char *const dirs[] = {
-	[QM_INFO] = "info/", [QM_TODO] = "todo/", [QM_LOCAL] = "local/", [QM_REMOTE] = "remote/",
-	[QM_BOUNCE] = "bounce/", [QM_INTD] = "intd/", [QM_MESS] = "mess/",
-};
-
 /* qmail computes the directory from the number and never looks into another. */
 static bool check_home(const struct qm_work *x)
 {
 	const struct message *m = x->m;
-	size_t len = strlen(m->path), dir, n;
+	char buf[64] = { 0 };
+	size_t n = qm_home(&m->site, m->place, m->id, m->id_len, buf, sizeof buf);
+	struct cur home = cur_make((const uint8_t *)buf, n, 0), rest = home, dir;
+	struct cur path = cur_make((const uint8_t *)m->path, strlen(m->path), 0);
 	struct finding *f;
-	char home[64];
 
-	n = qm_home(&m->site, m->place, m->id, m->id_len, home, sizeof home);
-	if (n == 0)
-		return true;
-	dir = strlen(dirs[m->place]);
-	if (n == dir + len && memcmp(home + dir, m->path, len) == 0)
+	dir = cur_sub(&rest, cur_find(&rest, '/'));
+	cur_skip(&rest, 1);
+	if (n == 0 || cur_same(&rest, &path))
 		return true;
 	f = qm_note(x, F_QMAIL_MISPLACED, QM_HEAD, 0, 0);
 	if (m->place == QM_TODO || m->place == QM_MESS)
 		f->impact = IMPACT_STRANDED;
-	text_str(&f->expected, home);
-	text_str(&f->found, dirs[m->place]);
-	text_str(&f->found, m->path);
+	qm_say(&f->expected, home);
+	qm_say(&f->found, dir);
+	text_str(&f->found, "/");
+	qm_say(&f->found, path);
 	return false;
 }
 
@@ -162,7 +158,7 @@ static void check_twin(const struct qm_work *x)
 	const struct part *todo = qm_part(x->m, QM_TODO), *intd = qm_part(x->m, QM_INTD);
 	struct finding *f;
 
-	if (intd == NULL || intd->ino == todo->ino)
+	if (todo == NULL || intd == NULL || intd->ino == todo->ino)
 		return;
 	f = qm_note(x, F_QMAIL_TWIN, qm_role(x->m, QM_INTD), 0, 0);
 	text_u64(&f->expected, todo->ino);
@@ -175,7 +171,7 @@ static void check_birth(const struct qm_work *x)
 	int64_t now = x->m->site.now;
 	struct finding *f;
 
-	if (p->mtime <= now + QM_DAY && p->mtime >= QM_YEAR_2000)
+	if (p == NULL || (p->mtime <= now + QM_DAY && p->mtime >= QM_YEAR_2000))
 		return;
 	f = qm_note(x, F_QMAIL_BIRTH, qm_role(x->m, QM_INFO), 0, 0);
 	if (p->mtime > now)
@@ -355,7 +351,7 @@ enum step qm_check(void *scratch, const struct message *m, struct report *r, str
 	struct qm_check *k = scratch;
 	const struct qm_work x = { k, m, r };
 
-	while (k->phase != PH_DONE) {
+	while (k->phase < PH_DONE) {
 		unsigned now = k->phase, due;
 
 		if (now != PH_FACTS) {

@@ -43,10 +43,11 @@ struct cur qm_window(const struct part *p, uint64_t off)
 
 void qm_say(struct text *t, struct cur c)
 {
-	size_t n = cur_left(&c) < TEXT_MAX ? cur_left(&c) : TEXT_MAX;
+	for (unsigned i = 0; i < TEXT_MAX && cur_left(&c) > 0; i++) {
+		uint8_t byte = cur_u8(&c);
 
-	if (n > 0)
-		text_bytes(t, cur_take(&c, n), n);
+		text_bytes(t, &byte, 1);
+	}
 }
 
 bool qm_there(const struct message *m, unsigned role, uint64_t off, size_t need, struct want *w)

@@ -26,6 +26,16 @@ static const struct {
 	      { QM_MESS, "text" } };
 enum { FILES = sizeof files / sizeof files[0] };
 
+/* Index of the file of `place`; FILES = it is not listed. */
+static uint8_t file_of(unsigned place)
+{
+	uint8_t i = 0;
+
+	while (i < FILES && files[i].place != place)
+		i++;
+	return i;
+}
+
 static void new_row(struct row *row, unsigned role, uint64_t offset, uint64_t length, unsigned depth)
 {
 	memset(row, 0, sizeof *row);
@@ -78,7 +88,7 @@ static void record_row(struct row *row, unsigned role, const struct qm_record *r
 static enum step next_record(struct qm_show *s, const struct message *m, unsigned role,
 			     struct row *row, struct want *w)
 {
-	struct qm_record rec;
+	struct qm_record rec = { 0 };
 
 	switch (qm_next(&s->read, m, role, &rec, w)) {
 	case QM_WANT:
@@ -172,8 +182,7 @@ static enum step alone_row(struct qm_show *s, const struct message *m, struct ro
 	if (!s->titled) {
 		if (!qm_there(m, QM_HEAD, 0, 1, w))
 			return STEP_WANT;
-		for (s->file = 0; files[s->file].place != qm_guess(m); s->file++)
-			;
+		s->file = file_of(qm_guess(m));
 		return title_row(s, QM_HEAD, &m->parts[QM_HEAD], files[s->file].title, row);
 	}
 	return files[s->file].place != QM_MESS ? next_record(s, m, QM_HEAD, row, w) :

@@ -11,7 +11,7 @@ bool qm_check_bounce(const struct qm_work *x, struct want *w)
 {
 	const struct part *p = qm_part(x->m, QM_BOUNCE);
 	unsigned role = qm_role(x->m, QM_BOUNCE);
-	struct qm_record rec;
+	struct qm_record rec = { 0 };
 	struct finding *f;
 
 	if (p == NULL)
@@ -118,11 +118,12 @@ bool qm_check_head(const struct qm_work *x, struct want *w)
 	struct finding *f;
 	struct cur c;
 
-	x->k->skip = p == NULL || p->size == 0;
-	if (p != NULL && p->size == 0)
-		qm_note(x, F_QMAIL_MESS_EMPTY, role, 0, 0);
-	if (x->k->skip)
+	if (p == NULL || p->size == 0) {
+		x->k->skip = true;
+		if (p != NULL)
+			qm_note(x, F_QMAIL_MESS_EMPTY, role, 0, 0);
 		return true;
+	}
 	if (!qm_there(x->m, role, 0, sizeof received - 1, w))
 		return false;
 	c = qm_window(p, 0);

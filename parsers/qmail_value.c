@@ -10,20 +10,6 @@
 /* Kinds of records, in the order in which qmail-queue writes them. */
 enum kind { KIND_UID, KIND_PID, KIND_SENDER, KIND_RECIPIENT, KIND_DONE, KIND_OTHER };
 
-static const char letters[] = "upFTD";
-
-/* What qmail knows in a file of this place. */
-static enum kind kind_of(unsigned place, uint8_t type)
-{
-	static const char *const known[QM_PLACES] = { [QM_INFO] = "F", [QM_TODO] = "upFT",
-						      [QM_LOCAL] = "TD", [QM_REMOTE] = "TD" };
-	const char *here = type != 0 ? memchr(known[place], type, strlen(known[place])) : NULL;
-
-	if (here == NULL)
-		return KIND_OTHER;
-	return (enum kind)((const char *)memchr(letters, type, sizeof letters - 1) - letters);
-}
-
 static bool is_letter(uint8_t ch)
 {
 	return (ch >= 'a' && ch <= 'z') || (ch >= 'A' && ch <= 'Z');
@@ -32,6 +18,27 @@ static bool is_letter(uint8_t ch)
 static bool is_list(unsigned place)
 {
 	return place == QM_LOCAL || place == QM_REMOTE;
+}
+
+/* What qmail knows in a file of this place. */
+static enum kind kind_of(unsigned place, uint8_t type)
+{
+	bool todo = place == QM_TODO;
+
+	switch (type) {
+	case 'u':
+		return todo ? KIND_UID : KIND_OTHER;
+	case 'p':
+		return todo ? KIND_PID : KIND_OTHER;
+	case 'F':
+		return todo || place == QM_INFO ? KIND_SENDER : KIND_OTHER;
+	case 'T':
+		return todo || is_list(place) ? KIND_RECIPIENT : KIND_OTHER;
+	case 'D':
+		return is_list(place) ? KIND_DONE : KIND_OTHER;
+	default:
+		return KIND_OTHER;
+	}
 }
 
 /* --- The envelope of the report ------------------------------------------------ */
@@ -290,7 +297,7 @@ bool qm_records(const struct qm_work *x, unsigned place, unsigned role, struct w
 {
 	const struct part *p = &x->m->parts[role];
 	struct qm_check *k = x->k;
-	struct qm_record rec;
+	struct qm_record rec = { 0 };
 	enum qm_read got;
 	bool more = true;
 

@@ -71,7 +71,8 @@ struct sm_recipient sm_recipient(struct cur value, int version);
 /* Without what surrounds it: "<a@b>" is a@b. */
 struct cur sm_bare(struct cur address);
 
-/* Would nothing be left of it: no token outside of blanks and comments? */
+/* Would nothing be left of it: no token outside of blanks and comments? A backslash with nothing
+ * behind it is none either (8.17.1: such a recipient is dropped without a word). */
 bool sm_address_void(struct cur address);
 
 /* Can it be one address: quotes, brackets and comments closed, no control character, a local

@@ -96,6 +96,7 @@ bool sm_digits(struct cur c)
 struct sm_number sm_number(struct cur value)
 {
 	struct sm_number r = { 0, false, false, false };
+	uint64_t n = 0;
 	bool minus;
 
 	cur_skip_blanks(&value);
@@ -103,17 +104,12 @@ struct sm_number sm_number(struct cur value)
 	if (minus || cur_peek(&value) == '+')
 		cur_skip(&value, 1);
 	for (; is_digit(cur_peek(&value)); r.some = true) {
-		int digit = cur_u8(&value) - '0';
+		unsigned digit = cur_u8(&value) - (unsigned)'0';
 
-		if (r.n > (INT64_MAX - digit) / 10)
-			r.out_of_range = true;
-		else if (!r.out_of_range)
-			r.n = r.n * 10 + digit;
+		r.out_of_range |= n > ((uint64_t)INT64_MAX - digit) / 10;
+		n = r.out_of_range ? INT64_MAX : n * 10 + digit;
 	}
-	if (r.out_of_range)
-		r.n = INT64_MAX;
-	if (minus)
-		r.n = -r.n;
+	r.n = (int64_t)(minus ? 0 - n : n);
 	r.clean = r.some && cur_left(&value) == 0;
 	return r;
 }
@@ -165,7 +161,7 @@ bool sm_address_void(struct cur address)
 			depth++;
 		else if (ch == ')' && depth > 0)
 			depth--;
-		else if (depth == 0 && ch != ')' && !cur_blank(ch))
+		else if (depth == 0 && ch != ')' && !cur_blank(ch) && !(ch == '\\' && cur_left(&address) == 0))
 			return false;
 	}
 	return true;
@@ -335,9 +331,9 @@ bool sm_xtext(struct cur value)
 
 void sm_say(struct text *t, struct cur c)
 {
-	size_t n = cur_left(&c);
+	for (unsigned i = 0; i < TEXT_MAX && cur_left(&c) > 0; i++) {
+		uint8_t byte = cur_u8(&c);
 
-	if (n > TEXT_MAX)
-		n = TEXT_MAX;
-	text_bytes(t, cur_take(&c, n), n);
+		text_bytes(t, &byte, 1);
+	}
 }

@@ -146,6 +146,7 @@ static enum step control_row(struct sm_show *s, const struct message *m, struct 
 {
 	const struct part *p = &m->parts[SM_CONTROL];
 	struct cur c = cur_make(p->bytes, p->len, p->off);
+	const char *kind;
 	struct sm_line line;
 
 	if (!s->title) {
@@ -159,8 +160,9 @@ static enum step control_row(struct sm_show *s, const struct message *m, struct 
 	}
 	s->pos = line.off + line.len;
 	new_row(row, SM_CONTROL, line.off, line.len, 1);
-	if (kind_of(line.letter) != NULL) {
-		text_str(&row->kind, kind_of(line.letter));
+	kind = kind_of(line.letter);
+	if (kind != NULL) {
+		text_str(&row->kind, kind);
 	} else {
 		text_str(&row->kind, "unknown");
 		text_bytes(&row->detail, &(const uint8_t){ (uint8_t)line.letter }, 1);

@@ -274,7 +274,12 @@ static void check_header(struct sm_work *x, const struct sm_line *line)
 /* The spoofing that Sendmail looks for: a line of an mbox file. */
 static bool is_from_line(const struct sm_line *line)
 {
-	return cur_left(&line->value) >= 4 && memcmp(cur_view(&line->value, 4), "rom ", 4) == 0;
+	struct cur c = line->value;
+
+	for (const char *s = "rom "; *s != '\0'; s++)
+		if (cur_left(&c) == 0 || cur_u8(&c) != (uint8_t)*s)
+			return false;
+	return true;
 }
 
 /* Records that Sendmail refuses, and the whole file with them. */

@@ -421,7 +421,7 @@ static void job_run(const char *strings)
 		.config = &r.config, .mem = &r.mem, .dir_path = strings,
 		.dir = open_beneath(r.config.root, strings, O_RDONLY | O_DIRECTORY),
 		.place = r.job.place, .depth = r.job.depth, .role = r.job.role,
-		.force = r.job.force,
+		.force = r.job.force, .fresh = r.job.fresh,
 	};
 	for (unsigned i = 0; i < r.job.count; i++) {
 		add(i, name);

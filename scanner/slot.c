@@ -140,7 +140,10 @@ static enum load load_part(struct slot *s, const struct slot_source *src, unsign
 		return unchecked(end, UNCHECKED_READ, (int)-got, 0);
 	p->len = (uint32_t)got;
 	s->spent += (uint64_t)got;
-	if ((size_t)got < len || facts_get(fd, &again) < 0 || !facts_same(f, &again))
+	/* A first look leaves out the second fstat: what changes under it is seen as damaged at worst,
+	 * and then looked at again. */
+	if ((size_t)got < len ||
+	    (src->fresh && (facts_get(fd, &again) < 0 || !facts_same(f, &again))))
 		return ended(end, LANE_CHANGED);
 	if (f->size > len) {
 		s->fd[role] = fd; /* the caller leaves it open */

@@ -21,6 +21,7 @@ struct slot_source {
 	int dir;              /* open, or the negative errno of opening it */
 	unsigned place, depth, role;
 	bool force;           /* even if it looks unfinished */
+	bool fresh;           /* what is found will count: a file has to be the same before and after */
 };
 
 struct slot {

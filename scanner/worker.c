@@ -352,16 +352,20 @@ static void contents(const struct lane_head *head, unsigned index)
 
 #define SECTOR 512 /* a disk writes no less */
 
-/* Zeros in an encoded part that fill sectors of the file to their ends, or to the end of the file, were not written by
- * an encoder: those sectors are lost. */
+/* Zeros that fill sectors of the file to their ends, or to the end of the file, look like sectors that are lost. In an encoded
+ * part they are: no encoder writes them. */
 static void judge_zeros(struct report *r)
 {
 	for (unsigned i = 0; i < r->count; i++) {
 		struct finding *f = &r->findings[i];
 		uint64_t end = f->offset + f->length;
 
-		if (f->id == F_MIME_ZEROS_ENCODED && f->length >= SECTOR && f->offset % SECTOR == 0 &&
-		    (end % SECTOR == 0 || end == w.message.parts[f->part].size))
+		if (f->length < SECTOR || f->offset % SECTOR != 0 ||
+		    (end % SECTOR != 0 && end != w.message.parts[f->part].size))
+			continue;
+		if (f->id == F_MIME_ZEROS)
+			f->severity = SEV_SUSPECT;
+		else if (f->id == F_MIME_ZEROS_ENCODED)
 			f->severity = SEV_CORRUPT;
 	}
 }

@@ -82,6 +82,7 @@ my %rule = (
     'a long line' => [ 'mime.header-long notice', "${head}References: " . ('<a@b> ' x 200) . "\n\ntext\n",
         "${head}References: " . ("<a\@b>\n " x 200) . "<a\@b>\n\ntext\n", "$head\n" . ('x' x 5000) . "\n" ],
     'a line in the header that is no field' => [ 'mime.header-broken suspect', "${head}this is nothing\nX-A: b\n\ntext\n",
+        "${head}From what I see\nthis is text already\n", "Received: a\nno header at all\nMessage-ID: <by\@server>\nTo: undisclosed-recipients:;\n\n",
         "${head}X-Empty:\nX-B : blank before the colon\n\ntext\n", "${head}\nno field: but text\nor that\n" ],
     'bytes in a name' => [ 'mime.header-name suspect', "${head}X-\xc3\xa4: a\n\ntext\n",
         "${head}X-A: \xc3\xa4 and \xe4\n\ntext\n" ],
@@ -114,7 +115,10 @@ my %rule = (
         multipart("--b\nContent-Type: multipart/mixed; boundary=c\n\n--c\n\ntext\n--c--\n--b--\n"),
         # both have the same boundary
         multipart("--b\nContent-Type: multipart/mixed; boundary=b\n\n--b\n\ntext\n--b--\n--b--\n") ],
-    'something after the end' => [ 'mime.after-end suspect', multipart("--b\n\ntext\n--b--\n--b\nContent-Type: text/plain\n\nmore\n--b--\n"),
+    'something after the end' => [ 'mime.after-end suspect', multipart("--b\n\ntext\n--b--\n--b\nContent-Type: text/plain\n\nmore\n"),
+        multipart("--b\n\ntext\n--b--\n--b\nContent-Type: text/plain\n\nmore\n--b--\n"), # a bounce of OpenSMTPD, too
+       
+        multipart("--b\n\ntext\n--b--\n\n--b--\n"),                 # a bounce of OpenSMTPD
         multipart("--b\n\ntext\n--b--\n\n_______\nlist footer\nhttp://lists.example.org/\n") ],
     'base64 with a letter too many' => [ 'mime.base64-cut suspect', multipart(part('base64', "QUJDRA\nQUJD\nQUJ\n") . "--b--\n"),
         multipart(part('base64', "QUJDRA\n") . "--b--\n"),              # no padding
@@ -125,7 +129,7 @@ my %rule = (
         multipart(part('base64', "QUJD\r\nQUJD\r\n") . "--b--\n") ],
     'zero bytes' => [ 'mime.nul notice', "$head\ntext\0more\n",
         "${mime}Content-Transfer-Encoding: binary\n\ntext\0more$zeros\n" ],
-    'a block of zeros' => [ 'mime.zeros suspect', "$head\ntext\n${zeros}more\n",
+    'a block of zeros' => [ 'mime.zeros notice', "$head\ntext\n${zeros}more\n",
         "${mime}Content-Transfer-Encoding: binary\n\ntext\n${zeros}more\n" ],
     'a block of zeros in base64' => [ 'mime.base64-control suspect+mime.zeros-encoded suspect', multipart(part('base64', "QUJD\n${zeros}QUJD\n") . "--b--\n"),
         multipart(part('binary', "QUJD\n${zeros}QUJD\n") . "--b--\n") ],
@@ -152,7 +156,10 @@ subtest 'rules and oddities' => sub {
     for my $name (sort keys %rule) {
         my ($found, $bad, @odd) = @{ $rule{$name} };
         is(join('+', @{ $said->{"$name: bad"} }), $found, "$name: found");
-        is_deeply($said->{"$name: odd $_"}, [], "$name: legal and odd, number $_") for 0 .. $#odd;
+        # other notices may be right: an odd header ends oddly
+        for my $odd (map { $said->{"$name: odd $_"} } 0 .. $#odd) {
+            is_deeply([ grep { !/ notice$/ || $found =~ /\Q$_\E/ } @$odd ], [], "$name: legal and odd");
+        }
     }
     ok(!(grep { !$_->{checked} } values %$deep), 'all were looked into');
     is($r->{summary}{corrupt}, 1, 'one is corrupt');
@@ -263,7 +270,9 @@ subtest 'damage of the structure is found beside it' => sub {
     my $r = scan(spoiled('abort'), '--deep', '--all', "qmail:$root");
     is_deeply(verdicts($r), verdicts($plain), 'the same verdicts as without --deep');
     is($plain->{summary}{corrupt}, 1, 'one is corrupt');
-    ok(!exists +(grep { $_->{id} eq $bad } @{ $r->{messages} })[0]{deep}, 'nobody looked into that one');
+    my $of = sub { return (grep { $_->{id} eq $bad } @{ $_[0]{messages} })[0] };
+    ok($of->($r)->{deep} && !$of->($r)->{deep}{checked}, 'what stands where it is damaged is not known');
+    ok(!exists $of->(scan('--deep', '--all', "qmail:$root"))->{deep}, 'and nothing is said of its text');
 };
 
 my $deaths = $ENV{SPOOLCK_DEATHS} // 300;

@@ -12,7 +12,7 @@ seconds=${1:-60}
 src=$(cd "$(dirname "$0")/../.." && pwd)
 out=${FUZZ_DIR:-$src/build-fuzz}
 live=${SPOOLCK_FUZZ_CORPUS:-/var/tmp/spoolck-live/postfix-corpus}
-targets=${*:-cursor wire decode content postfix exim sendmail opensmtpd qmail courier}
+targets=${*:-cursor wire decode content mime postfix exim sendmail opensmtpd qmail courier}
 
 for CC in ${CLANG:-} clang clang-19 clang-16 clang-14; do
 	command -v "$CC" >/dev/null && break
@@ -61,6 +61,16 @@ seed_opensmtpd() {
 		my $bytes = do { local $/; <$in> };
 		open my $out, ">:raw", sprintf "%s/seed-%05d", $ENV{SEEDS}, ++$n or die;
 		print $out pack("C5", $place eq "queue" ? 0 : 1, $. % 4, $. % 6, 0x75, length $rest), $rest, $bytes;'
+}
+
+# The texts of t/deep.t as Perl has them would be more; these have the words that matter.
+seed_mime() {
+	perl -e '
+		my $m = "From: a\@b\nDate: x\nMessage-ID: <a\@b>\nMIME-Version: 1.0\n";
+		my @text = ("$m\ntext\n", $m . "Content-Type: multipart/mixed; boundary=\"b\"\n\n--b\n\nx\n--b\nContent-Type: message/rfc822\n\n"
+			. "Subject: y\nContent-Type: multipart/digest;\n boundary=c\n\n--c\n\nSubject: z\n\nz\n--c--\n--b\nContent-Transfer-Encoding: base64\n\nQUJD\nQQ==\n--b--\n",
+			$m . "Content-Type: text/plain; (a) charset=utf-8\nContent-Transfer-Encoding: quoted-printable\n\na=\n=C3=A4\n=", "To: a:b,c;, d:e\n\n" . "\0" x 700);
+		for (@text) { open my $out, ">:raw", sprintf "%s/seed-%05d", $ENV{SEEDS}, ++$n or die; print $out "\0$_" }'
 }
 
 seed_decode() {
@@ -148,6 +158,7 @@ fuzz() {
 	postfix) SEEDS="$out/seeds-$1" seed_postfix ;;
 	decode) SEEDS="$out/seeds-$1" seed_decode ;;
 	content) SEEDS="$out/seeds-$1" seed_content ;;
+	mime) SEEDS="$out/seeds-$1" seed_mime ;;
 	opensmtpd) SEEDS="$out/seeds-$1" seed_opensmtpd ;;
 	exim) SEEDS="$out/seeds-$1" seed_exim ;;
 	sendmail) SEEDS="$out/seeds-$1" seed_sendmail ;;

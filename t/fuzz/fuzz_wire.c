@@ -76,6 +76,18 @@ static bool again_run(struct wire *w, const struct answer *a)
 	return true;
 }
 
+static bool again_deep(struct wire *w, const struct answer *a)
+{
+	static struct deep deep;
+
+	if (!wire_get_deep(a->body, a->len, &deep))
+		return false;
+	must(deep.count <= DEEP_NODES && deep.report.count <= REPORT_MAX);
+	must(deep.subject.len <= DEEP_WORDS && deep.from.len <= DEEP_WORDS && deep.message_id.len <= DEEP_WORDS);
+	must(wire_put_deep(w, a->index, &deep));
+	return true;
+}
+
 /* The answer in new bytes; false when it was refused. */
 static bool again(struct wire *w, const struct answer *a)
 {
@@ -85,6 +97,7 @@ static bool again(struct wire *w, const struct answer *a)
 	case ANSWER_ROW: return again_row(w, a);
 	case ANSWER_RUN: return again_run(w, a);
 	case ANSWER_BYTES: return wire_put_bytes(w, a->index, a->body, a->len);
+	case ANSWER_DEEP: return again_deep(w, a);
 	case ANSWER_END: return wire_put_end(w, a->index);
 	}
 	must(!"a kind that no worker writes");

@@ -208,7 +208,7 @@ $killer{$_} = [ $odd{$_}[0], 'held', $odd{$_}[1], 'notice' ] for keys %odd;
 
 sub killers {
     my ($suite, $work) = @_;
-    my ($from) = grep { my $h = slurp($_); $h =~ /^XX\n$rcpt/m && $h =~ /^[0-9]+[^\n]* [-0-9]+#3\n\n|\n1\n/ } glob "$work/spool-plain/input/*-H";
+    my ($from) = grep { my $h = slurp($_); $h !~ /^-localerror/m && $h =~ /^XX\n$rcpt/m && $h =~ /^[0-9]+[^\n]* [-0-9]+#3\n\n|\n1\n/ } glob "$work/spool-plain/input/*-H";
     my ($id) = $from =~ m{([^/]+)-H$};
     my ($n, %dir) = (0);
     for my $name (sort keys %killer) {

@@ -22,7 +22,7 @@ if ((shift // '') ne '--inside') {
         $^X, Cwd::abs_path($0), '--inside' or die "unshare: $!";
 }
 $SIG{ALRM} = $SIG{TERM} = sub { print "Bail out! timed out\n"; POSIX::_exit(1) };
-alarm 280;
+alarm 1200;
 my $base = base_dir() . '/hook-postfix';
 run_ok('rm', '-rf', $base);
 my $lab = Lab::Postfix->new($base);

@@ -28,7 +28,7 @@ if ((shift // '') ne '--inside') {
     exec 'unshare', '-m', '-p', '-f', '-n', '-u', '--kill-child', $^X, Cwd::abs_path($0), '--inside' or die "unshare: $!";
 }
 $SIG{ALRM} = sub { print "Bail out! timed out\n"; POSIX::_exit(1) };
-alarm 600;
+alarm 1500;
 
 # A command in the chroot: (status, output).
 sub in_chroot {

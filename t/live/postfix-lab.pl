@@ -98,7 +98,7 @@ if ($inside) {
     # A step that hangs ends by itself, and with it everything in its namespaces.
     # (A handler is needed: process 1 of a namespace ignores signals that it does not handle.)
     $SIG{ALRM} = $SIG{TERM} = sub { print STDERR "# timed out or stopped: @ARGV\n"; POSIX::_exit(1) };
-    alarm 900;
+    alarm 1800;
     my $what = shift @ARGV;
     $inside{$what}->(@ARGV);
     exit 0;

@@ -161,6 +161,7 @@ my %known = (
     'time zero'              => [ $good =~ s/^T.*/T0/mr, 'sent', 'sendmail.time' ],
     'time beyond its range'  => [ $good =~ s/^T.*/T99999999999999999999/mr, 'sent', 'sendmail.time' ],
     'no recipient'           => [ $good =~ s/^[Rr].*\n//mgr, 'deleted', 'sendmail.recipient-none' ],
+    'a backslash as recipient' => [ $good =~ s/^[Rr].*\n//mgr =~ s/^H/RPFD: \\\nH/mr, 'deleted', 'sendmail.recipient-none' ],
     'no line end at all'     => [ 'V8', 'deleted', 'sendmail.cut' ],
     'no dot'                 => [ $good =~ s/\n\.\n/\n/r, 'stuck', 'sendmail.cut' ],
     'something behind the dot' => [ "$good\n", 'lost', 'sendmail.trailing' ],

@@ -40,8 +40,12 @@ static void any_site(struct site *s)
 {
 	s->now = Frama_C_long_interval(0, INT64_C(1) << 40);
 	s->owner = Frama_C_unsigned_int_interval(0, UINT32_MAX);
+	Frama_C_make_unknown((char *)s->owners, sizeof s->owners);
+	s->split = Frama_C_unsigned_int_interval(0, UINT32_MAX);
+	s->split_places = Frama_C_unsigned_short_interval(0, UINT16_MAX);
 	s->version = Frama_C_unsigned_int_interval(0, UINT32_MAX);
 	s->record_limit = Frama_C_unsigned_long_interval(0, UINT64_MAX);
+	s->keep = Frama_C_unsigned_int_interval(0, UINT32_MAX);
 	Frama_C_make_unknown((char *)s->group, sizeof s->group);
 	s->configured = Frama_C_interval(0, 1);
 	s->storage = Frama_C_unsigned_char_interval(0, UINT8_MAX);

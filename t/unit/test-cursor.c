@@ -236,6 +236,30 @@ static void test_find(void)
 	drop(&c);
 }
 
+/* What is left counts, wherever it lies and whatever was read before it. */
+static void test_same(void)
+{
+	struct cur a = window("x\0bc", 4), b = window("\0bc", 3), none = cur_make(NULL, 0, 0);
+
+	g_assert_false(cur_same(&a, &b));
+	cur_skip(&a, 1);
+	g_assert_true(cur_same(&a, &b) && cur_same(&b, &a));
+	g_assert_cmpuint(a.pos, ==, 1);
+	cur_skip(&a, 1);
+	g_assert_false(cur_same(&a, &b)); /* one is the other's end */
+	g_assert_false(cur_same(&a, &none));
+	cur_skip(&a, 2);
+	g_assert_true(cur_same(&a, &none) && cur_same(&none, &none));
+	drop(&a);
+	a = window("\0bd", 3);
+	g_assert_false(cur_same(&a, &b)); /* in the last byte */
+	cur_take(&a, 4);
+	g_assert_false(cur_same(&a, &b));
+	g_assert_true(cur_same(&a, &none)); /* nothing is left behind a failure */
+	drop(&a);
+	drop(&b);
+}
+
 /* isspace() of the C locale, and nothing else. */
 static void test_blank(void)
 {
@@ -312,6 +336,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/cursor/varint", test_varint);
 	g_test_add_func("/cursor/sub", test_sub);
 	g_test_add_func("/cursor/find", test_find);
+	g_test_add_func("/cursor/same", test_same);
 	g_test_add_func("/cursor/blank", test_blank);
 	g_test_add_func("/cursor/words", test_words);
 	g_test_add_func("/cursor/words-nowhere", test_words_nowhere);

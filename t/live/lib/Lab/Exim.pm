@@ -30,7 +30,7 @@ sub inside {
     chmod 0755, $work;
     my $pid = fork // die "fork: $!";
     if (!$pid) {
-        alarm $seconds + 30;
+        alarm $Lab::Util::slow * $seconds + 30;
         exec 'unshare', '-m', '-p', '-f', '-n', '-u', '--kill-child', $^X, "-I$here/..",
             '-MLab::Exim', '-e', 'Lab::Exim::enter(@ARGV)', $root, $work, $seconds, $code;
     }
@@ -43,7 +43,7 @@ sub enter {
     my ($root, $work, $seconds, $code) = @_;
     $$ == 1 or die "not in namespaces of its own\n";
     $SIG{ALRM} = $SIG{TERM} = sub { print STDERR "# timed out: $code\n"; POSIX::_exit(1) };
-    alarm $seconds;
+    alarm $Lab::Util::slow * $seconds;
     run_ok('mount', '--make-rprivate', '/');
     loopback_up();
     run_ok('hostname', 'lab.test');
@@ -87,7 +87,7 @@ sub exim {
         spew("/lab/stdin.$$", $input);
         open STDIN, '<', "/lab/stdin.$$";
         unlink "/lab/stdin.$$";
-        alarm 20;
+        alarm 60;
         exec { 'exim4' } command($spool, @words) or POSIX::_exit(127);
     }
     local $/;
