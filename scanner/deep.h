@@ -16,7 +16,9 @@
 #define DEEP_TEXT_MAX (64u << 20)
 
 /* CPU time that one message may take, in milliseconds; the reader's deadline bounds the time on the wall. */
+#ifndef DEEP_CPU_MS
 #define DEEP_CPU_MS 3000
+#endif
 
 #define DEEP_WORDS 250 /* bytes of a decoded header field that are kept */
 #define DEEP_NODES 40  /* parts that are told; all are looked at */

@@ -43,12 +43,6 @@ static struct reader {
 	struct hired worker, deep;   /* the second looks into texts */
 	struct hired *at_work;       /* one of them */
 	enum lane_verb verb;         /* what it is asked */
-	struct held {
-		uint32_t len;
-		bool good;           /* sound enough to look inside */
-		bool clean;          /* without a finding */
-		uint8_t bytes[ANSWER_MAX];
-	} held[BATCH_MAX];           /* reports that wait for the deep pass */
 	uint8_t in[sizeof(struct lane_job) + JOB_BYTES_MAX];
 	uint32_t clean;              /* messages of a brief job without a finding */
 	uint64_t clean_bytes;
@@ -58,6 +52,14 @@ static struct reader {
 	struct report report;        /* room to decode an answer in */
 	struct deep said;
 } r = { .worker = HIRED_NONE, .deep = { -1, -1, 0, true } };
+
+/* Reports that wait for the deep pass, by slot. */
+static struct held {
+	uint32_t len;
+	bool good;                   /* sound enough to look inside */
+	bool clean;                  /* without a finding */
+	uint8_t bytes[ANSWER_MAX];
+} held[BATCH_MAX];
 
 /* --- Results -------------------------------------------------------------- */
 
@@ -131,7 +133,7 @@ static bool second_look(void)
 
 static struct held *held_of(const struct slot *s)
 {
-	return &r.held[s - r.slots];
+	return &held[s - r.slots];
 }
 
 /* Keep the report until the text was looked into. */
@@ -347,10 +349,10 @@ static void look_inside(void)
 	r.at_work = &r.deep;
 	for (unsigned i = 0, n; i < r.count; i += n) {
 		n = 1;
-		if (r.held[i].len == 0)
+		if (held[i].len == 0)
 			continue;
-		r.verb = r.held[i].good ? VERB_DEEP : VERB_CONTENTS;
-		while (i + n < r.count && r.held[i + n].len > 0 && r.held[i + n].good == r.held[i].good)
+		r.verb = held[i].good ? VERB_DEEP : VERB_CONTENTS;
+		while (i + n < r.count && held[i + n].len > 0 && held[i + n].good == held[i].good)
 			n++;
 		for (unsigned j = i; j < i + n; j++)
 			r.slots[j].answered = false;
@@ -364,7 +366,7 @@ static void batch_flush(void)
 	r.at_work = &r.worker;
 	r.verb = (enum lane_verb)r.job.verb;
 	for (unsigned i = 0; i < r.count; i++)
-		r.held[i].len = 0;
+		held[i].len = 0;
 	if (r.count > 0)
 		ask_all(0, r.count, unchecked);
 	if (r.count > 0 && r.job.deep)

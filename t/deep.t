@@ -286,6 +286,18 @@ subtest "$deaths deaths in one run" => sub {
     note(sprintf '%d deaths, %.1f s', $deaths, $r->{seconds});
 };
 
+subtest 'the processor time of one message' => sub {
+    my $root = new_queue();
+    my $small = queue($root, "$head\ntext\n");
+    my $large = queue($root, multipart(part('base64', "$base64\n" x 75_000) . "--b--\n"));
+    my $r = scan({ program => $hostile }, '--deep', '--all', "qmail:$root"); # this build allows 50 ms
+    is(join(' ', map { $_->{name} } grep { $_->{id} eq $large } @{ $r->{findings} }), 'deep.budget-cpu', 'too much is suspect');
+    is_deeply(verdicts($r), { $small => 'ok', $large => 'suspect' }, 'of that message only');
+    my ($m) = grep { $_->{id} eq $large } @{ $r->{messages} };
+    is($m->{deep}{to_count}, undef, 'GMime was not asked any more');
+    is(exit_bits($r), '0', 'nothing is unchecked');
+};
+
 subtest 'a deep pass that hangs' => sub {
     my $r = parsed(finish($hang));
     is_deeply(verdicts($r), { map { $_ => 'ok' } @sound }, 'all verdicts stand');
