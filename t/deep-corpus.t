@@ -164,6 +164,9 @@ subtest 'what stands where a file is corrupt' => sub {
     }
     my ($corrupt) = grep { $_->{verdict} eq 'corrupt' } @{ $scan->{messages} };
     ok(!$corrupt->{deep}, 'nothing is said of its text');
+    my $strict = scan({ program => hostile_program() }, '-n', '--deep', '--all', "postfix:$root");
+    my $said = sub { return [ sort map { "$_->{id} $_->{name} " . ($_->{found} // '') } @{ $_[0]{findings} } ] };
+    is_deeply($said->($strict), $said->($scan), 'the same where any other call of the system kills: libmagic needs none');
     my $explain = spoolck('explain', '--deep', "postfix:$root:$corrupt->{id}");
     like($explain->{out}, qr/\[deep\.contents\]/, 'explain says it, too') or diag(@$explain{qw(out err)});
 };
