@@ -92,6 +92,8 @@ static void summary(const struct totals *t)
 	       "%" G_GUINT64_FORMAT " unchecked, %" G_GUINT64_FORMAT " moved",
 	       words[nagios_status(t->exit, t)], t->tally.messages, v[VERDICT_CORRUPT],
 	       v[VERDICT_UNCHECKED], t->tally.moved);
+	if (t->tally.deep_unchecked > 0)
+		printf("; %" G_GUINT64_FORMAT " not looked into", t->tally.deep_unchecked);
 	if (stopping > 0)
 		printf("; %" G_GUINT64_FORMAT " stopping the server", stopping);
 	if (worst != NULL)

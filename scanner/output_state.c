@@ -225,6 +225,18 @@ static void unchecked(const struct scan *scan, const struct outcome *o)
 		     scan->spool->path);
 }
 
+/* Its structure is known, its text is not. */
+static void not_inside(const struct scan *scan, const struct outcome *o)
+{
+	g_autofree char *key = g_strjoin("\n", scan->spool->path, o->id, "unchecked (deep)", NULL);
+	const char *what = news(scan->spool->path, key, 1);
+
+	if (what != NULL)
+		tell("spoolck %s: %s unchecked (deep) %s:%s %s: %s; run: spoolck scan --deep %s", g_get_host_name(),
+		     what, scan->spool->format->name, o->id, scan->spool->format->places[o->place].name,
+		     why_text(o->deep_why), scan->spool->path);
+}
+
 /* --- The interface ------------------------------------------------------------------ */
 
 static void start(struct spool *const *spools, unsigned count)
@@ -255,6 +267,8 @@ static void scan_done(const struct scan *scan)
 
 		if (o->accepted)
 			continue;
+		if (o->deep_unchecked)
+			not_inside(scan, o);
 		if (o->verdict == VERDICT_UNCHECKED)
 			unchecked(scan, o);
 		else if (o->verdict == VERDICT_CORRUPT ||

@@ -409,7 +409,7 @@ static void scan_done(const struct scan *scan)
 	for (guint i = 0; i < scan->outcomes->len; i++) {
 		const struct outcome *o = scan->outcomes->pdata[i];
 
-		something |= !o->accepted && o->verdict != VERDICT_NOTED;
+		something |= !o->accepted && (o->verdict != VERDICT_NOTED || o->deep_unchecked);
 	}
 	if (quiet && !something)
 		return;

@@ -259,6 +259,14 @@ subtest 'people read it' => sub {
     my $r = spoolck(spoiled("abort:$sound[5]"), 'scan', '--deep', "qmail:$sound");
     like($r->{out}, qr/^NOT LOOKED INTO \(1\)\n$sound[5] .*\n  Its structure was checked, its text was not: the checking process died on it\.$/m, 'a section');
     like($r->{out}, qr/12 ok, 0 corrupt, 0 unchecked, 1 not looked into/, 'the sum');
+    my $state = scratch() . '/state';
+    my @told = map { spoolck(spoiled("abort:$sound[5]"), 'scan', '--deep', '--state', $state, "qmail:$sound")->{out} } 1 .. 3;
+    is($told[0], '', 'for timers: silent at first');
+    like($told[1], qr/^spoolck \S+: NEW unchecked \(deep\) qmail:$sound[5] .*: the checking process died on it; run:/, '... told when it repeats');
+    is($told[2], '', '... once');
+    my $nagios = spoolck(spoiled("abort:$sound[5]"), 'scan', '--deep', '--nagios', "qmail:$sound");
+    is($nagios->{status}, 3, 'for monitoring: UNKNOWN');
+    like($nagios->{out}, qr/; 1 not looked into/, '... and why');
 };
 
 subtest 'damage of the structure is found beside it' => sub {
