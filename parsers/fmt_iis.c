@@ -35,12 +35,12 @@ static const struct place places[IIS_PLACES] = {
 			  .shelved = "given up (Badmail/)" },
 };
 
-#define STREAM { .name = "named stream", .checked = true, .whole = true, .stream = true }
+#define STREAM { .name = "named stream", .checked = true, .whole = true, .stream = true, .records = true }
 
 static const struct role roles[IIS_ROLES] = {
 	[IIS_TEXT] = { .name = "message", .checked = true },
 	STREAM, STREAM, STREAM, STREAM, STREAM,
-	[IIS_BDP] = { .name = "properties", .checked = true, .whole = true },
+	[IIS_BDP] = { .name = "properties", .checked = true, .whole = true, .records = true },
 	[IIS_BDR] = { .name = "reason", .checked = true, .whole = true },
 };
 

@@ -110,7 +110,7 @@ static const uint8_t start_order[PF_PLACES] = {
 };
 
 static const struct role roles[PF_ROLES] = {
-	[PF_MESSAGE] = { .name = "message", .checked = true },
+	[PF_MESSAGE] = { .name = "message", .checked = true, .records = true },
 	[PF_DEFER_LOG] = { .name = "defer log" },
 	[PF_BOUNCE_LOG] = { .name = "bounce log" },
 	[PF_TRACE_LOG] = { .name = "trace log" },

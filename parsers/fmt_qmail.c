@@ -63,12 +63,12 @@ static const struct place places[QM_PLACES] = {
 
 static const struct role roles[QM_ROLES] = {
 	[QM_HEAD] = { .name = "envelope", .checked = true },
-	[QM_INFO + 1] = { .name = "info", .checked = true },
-	[QM_TODO + 1] = { .name = "todo", .checked = true },
-	[QM_LOCAL + 1] = { .name = "local", .checked = true },
-	[QM_REMOTE + 1] = { .name = "remote", .checked = true },
+	[QM_INFO + 1] = { .name = "info", .checked = true, .records = true },
+	[QM_TODO + 1] = { .name = "todo", .checked = true, .records = true },
+	[QM_LOCAL + 1] = { .name = "local", .checked = true, .records = true },
+	[QM_REMOTE + 1] = { .name = "remote", .checked = true, .records = true },
 	[QM_BOUNCE + 1] = { .name = "bounce", .checked = true },
-	[QM_INTD + 1] = { .name = "intd", .checked = true },
+	[QM_INTD + 1] = { .name = "intd", .checked = true, .records = true },
 	[QM_MESS + 1] = { .name = "mess", .checked = true },
 };
 

@@ -334,10 +334,19 @@ static void line_bytes(struct mime *m, const struct mime_line *line)
 		mime_say(m, F_MIME_HEADER_LONG, m->now, line->at, len);
 }
 
+/* Has the sender's own header begun? What servers on the way put before it does not count. */
+static bool begun(const struct block *b)
+{
+	for (unsigned i = FIELD_OTHER + 1; i < FIELD_COUNT; i++)
+		if (b->count[i] > 0)
+			return true;
+	return false;
+}
+
 /* A line that is neither field nor the rest of one; true: there is one that belongs there. */
 static bool tolerated(const struct mime *m, const struct block *b, const struct mime_line *line)
 {
-	return m->now == 0 && b->fields == 0 &&
+	return m->now == 0 && !begun(b) &&
 	       (begins_with(&line->bytes, "From ") || begins_with(&line->bytes, ">From "));
 }
 
@@ -370,7 +379,7 @@ static void read_block(struct mime *m, struct block *b)
 {
 	enum field f = FIELD_OTHER;
 	uint64_t value_at = 0;
-	bool in_field = false;
+	bool in_field = false, ended = true;
 	struct cur here;
 
 	for (;;) {
@@ -383,6 +392,7 @@ static void read_block(struct mime *m, struct block *b)
 		if (cur_left(&m->text) == 0)
 			break;
 		line = mime_line(&m->text);
+		ended = line.ended;
 		if (cur_left(&line.bytes) == 0 || mime_boundary(m, &line, &last) >= 0)
 			break;
 		line_bytes(m, &line);
@@ -423,6 +433,8 @@ static void read_block(struct mime *m, struct block *b)
 	}
 	if (in_field)
 		on_field(m, b, f, value_at, cur_offset(&here));
+	if (!ended && m->now == 0)
+		mime_say(m, F_MIME_HEADER_CUT, 0, cur_offset(&m->text), 0);
 	/* A boundary belongs to those who look for it. */
 	if (cur_left(&here) > 0) {
 		struct cur next = here;

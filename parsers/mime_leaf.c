@@ -55,6 +55,16 @@ static bool last_of_text(const struct mime *m, const struct mime_node *n)
 	return n->end == m->nodes[0].end;
 }
 
+/* Does a message that another one carries end with this part? Bounces carry the beginning of a large one: cut by who made
+ * the bounce, and none of this file's losses. */
+static bool last_of_carried(const struct mime *m, const struct mime_node *n)
+{
+	for (uint32_t i = n->parent; i != 0; i = m->nodes[i].parent)
+		if (m->nodes[i].kind == MIME_MESSAGE && m->nodes[i].end - n->end <= 2)
+			return !last_of_text(m, n);
+	return false;
+}
+
 /* A base64 part. Once there are foreign bytes (the footer of a list) its end is not known, and only control bytes
  * count. */
 static void base64(struct mime *m, unsigned index, struct cur c)
@@ -81,7 +91,7 @@ static void base64(struct mime *m, unsigned index, struct cur c)
 			foreign |= l == FOREIGN;
 		}
 	}
-	if (foreign || padded || letters % 4 == 0 || (m->partial && last_of_text(m, n)))
+	if (foreign || padded || letters % 4 == 0 || (m->partial && last_of_text(m, n)) || last_of_carried(m, n))
 		return;
 	/* Without padding two or three letters may be left over; one never is. */
 	if (letters % 4 == 1 || (m->cut && last_of_text(m, n))) {

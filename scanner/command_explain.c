@@ -304,11 +304,14 @@ static void look_inside(struct explain *x, const struct lane_result *res, const 
 {
 	struct outcome *o = x->outcome;
 
-	x->looked = res->deep == DEEP_DONE && wire_get_deep(answer, res->deep_len, &x->deep);
+	bool there = res->deep == DEEP_DONE || res->deep == DEEP_CONTENTS;
+	bool read = there && wire_get_deep(answer, res->deep_len, &x->deep);
+
+	x->looked = read && res->deep == DEEP_DONE;
 	o->deep = x->looked ? &x->deep : NULL;
-	o->deep_unchecked = res->deep == DEEP_UNCHECKED || (res->deep == DEEP_DONE && !x->looked);
+	o->deep_unchecked = res->deep == DEEP_UNCHECKED || (there && !read);
 	o->deep_why = res->deep == DEEP_UNCHECKED ? res->deep_why : UNCHECKED_GARBAGE;
-	if (x->looked)
+	if (read)
 		outcome_merge(&x->report, &x->deep);
 }
 

@@ -8,12 +8,16 @@
 
 #include "deep.h"
 
+#include "content.h"
 #include "mime.h"
 
 #include <errno.h>
+#include <glib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <time.h>
+
+#define DOUBT_LETTERS 1600 /* of base64: enough for the first 1,024 bytes, with line ends */
 
 static struct arena {
 	struct mime mime;
@@ -41,6 +45,8 @@ int deep_prepare(const char **what_r)
 	if (p == MAP_FAILED)
 		return -errno;
 	a = p;
+	if (content_open(what_r) < 0)
+		return -ELIBACC;
 	return gmime_load(what_r);
 }
 
@@ -109,6 +115,42 @@ static void charsets(void)
 	}
 }
 
+/* Decode base64 letters, up to `chars` of them, into `to`; the number of bytes. */
+static size_t decode_some(const struct mime_node *n, size_t chars, uint8_t *to)
+{
+	size_t left = (size_t)(n->end - n->body);
+	gint state = 0;
+	guint save = 0;
+
+	return (size_t)g_base64_decode_step((const char *)a->text + n->body, left < chars ? left : chars, to, &state, &save);
+}
+
+/* Encoded parts that cannot be what their type says. Only those whose first bytes are doubtful are
+ * given to libmagic. */
+static void types(void)
+{
+	static uint8_t bytes[CONTENT_BYTES + 4];
+
+	for (unsigned i = 0; i < a->mime.count && !deep_late(); i++) {
+		const struct mime_node *n = &a->nodes[i];
+		const char *type = (const char *)a->text + n->type.at;
+		struct content c;
+		struct finding *f;
+
+		if (n->kind != MIME_LEAF || n->encoding != MIME_BASE64 || !content_certain(type, n->type.len) ||
+		    !content_doubtful(type, n->type.len, bytes, decode_some(n, DOUBT_LETTERS, bytes)))
+			continue;
+		content_identify(bytes, decode_some(n, CONTENT_BYTES / 3 * 4, bytes), &c);
+		if (!content_contradicts(type, n->type.len, c.kind))
+			continue;
+		f = mime_say(&a->mime, F_MIME_TYPE_MISMATCH, i, n->body, n->end - n->body);
+		if (f == NULL)
+			return;
+		text_bytes(&f->expected, a->text + n->type.at, n->type.len);
+		f->found = c.name;
+	}
+}
+
 /* --- The pass ----------------------------------------------------------------------- */
 
 /* What GMime says of a text that is within all budgets. */
@@ -128,16 +170,22 @@ static void read_with_library(struct deep *d)
 	text_u64(&f->found, (uint64_t)parts);
 }
 
-void deep_look(struct deep *d)
+void deep_nothing(struct deep *d)
 {
 	memset(d, 0, sizeof *d);
 	report_reset(&d->report);
+}
+
+void deep_look(struct deep *d)
+{
+	deep_nothing(d);
 	d->text = used;
 	if (used == 0)
 		return; /* encrypted, or there is none: the structural check has said so */
 	if (mime_scan(&a->mime, a->text, used, large, a->nodes, &d->report)) {
 		mime_leaves(&a->mime);
 		charsets();
+		types();
 		if (!deep_late())
 			read_with_library(d);
 	}

@@ -50,7 +50,7 @@ struct deep {
 	struct deep_node nodes[DEEP_NODES]; /* last, so that a copy can end with its count */
 };
 
-/* Before the door closes: load GMime and its character sets, and make room. 0 or a negative errno;
+/* Before the door closes: load GMime and its character sets, libmagic and its database, and make room. 0 or a negative errno;
  * *what_r names the step, or what the loader said. */
 int deep_prepare(const char **what_r);
 
@@ -59,6 +59,9 @@ void deep_reset(void);
 
 /* Append to the text; false when there is no room for all of it. */
 bool deep_put(const uint8_t *bytes, size_t len);
+
+/* Look into nothing: an empty answer, for findings of others. */
+void deep_nothing(struct deep *d);
 
 /* Look into the text. Offsets of findings are of the text, their part is 0. */
 void deep_look(struct deep *d);

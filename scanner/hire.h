@@ -12,7 +12,7 @@ struct hired {
 	int fd;          /* our end of its channel, -1 = there is none */
 	int pidfd;
 	unsigned served; /* messages it has seen */
-	bool deep;       /* for VERB_DEEP, and nothing else */
+	bool deep;       /* for VERB_DEEP and VERB_CONTENTS, and nothing else */
 };
 
 #define HIRED_NONE { -1, -1, 0, false }

@@ -131,6 +131,11 @@ enum ask {
 
 /* --- The deep pass: held reports ------------------------------------------- */
 
+static bool second_look(void)
+{
+	return r.verb == VERB_DEEP || r.verb == VERB_CONTENTS;
+}
+
 static struct held *held_of(const struct slot *s)
 {
 	return &held[s - r.slots];
@@ -170,7 +175,7 @@ static void release(struct slot *s, enum deep_status status, enum unchecked why,
 /* What the deep pass says of a slot. */
 static enum ask take_deep(struct slot *s, const struct answer *a)
 {
-	if (r.verb != VERB_DEEP || a->len > ANSWER_MAX || !wire_get_deep(a->body, a->len, &r.said))
+	if (!second_look() || a->len > ANSWER_MAX || !wire_get_deep(a->body, a->len, &r.said))
 		return ASK_REFUSE;
 	if (!slot_unchanged(s)) {
 		held_of(s)->len = 0;
@@ -180,7 +185,7 @@ static enum ask take_deep(struct slot *s, const struct answer *a)
 		held_of(s)->len = 0;
 		clean(s);
 	} else {
-		release(s, DEEP_DONE, UNCHECKED_OPEN, a);
+		release(s, r.verb == VERB_DEEP ? DEEP_DONE : DEEP_CONTENTS, UNCHECKED_OPEN, a);
 	}
 	return ASK_GO_ON;
 }
@@ -195,7 +200,7 @@ static enum ask give_window(struct slot *s, const struct want *want)
 	case LOAD_OK:
 		return hired_go(r.at_work) ? ASK_GO_ON : ASK_REFUSE;
 	case LOAD_END:
-		if (r.verb == VERB_DEEP)
+		if (second_look())
 			release(s, DEEP_UNCHECKED, end.why, NULL);
 		else
 			result(s, &end, NULL);
@@ -251,7 +256,7 @@ static enum ask take_answer(struct slot *s, const struct answer *a)
 	case ANSWER_DEEP:
 		return take_deep(s, a);
 	case ANSWER_END:
-		if (check || r.verb == VERB_DEEP || a->len > 0)
+		if (check || second_look() || a->len > 0)
 			return ASK_REFUSE;
 		end.status = LANE_ROWS_END;
 		result(s, &end, NULL);
@@ -344,20 +349,16 @@ static void deep_unchecked(struct slot *s, enum unchecked why)
 	release(s, DEEP_UNCHECKED, why, NULL);
 }
 
-/* Have the texts looked into whose reports are held back. What is corrupt as it is leaves as it is. */
+/* Have the texts looked into whose reports are held back. Of what is corrupt as it is, only the place of the damage. */
 static void look_inside(void)
 {
 	r.at_work = &r.deep;
-	r.verb = VERB_DEEP;
 	for (unsigned i = 0, n; i < r.count; i += n) {
 		n = 1;
 		if (held[i].len == 0)
 			continue;
-		if (!held[i].good) {
-			release(&r.slots[i], DEEP_NONE, UNCHECKED_OPEN, NULL);
-			continue;
-		}
-		while (i + n < r.count && held[i + n].len > 0 && held[i + n].good)
+		r.verb = held[i].good ? VERB_DEEP : VERB_CONTENTS;
+		while (i + n < r.count && held[i + n].len > 0 && held[i + n].good == held[i].good)
 			n++;
 		for (unsigned j = i; j < i + n; j++)
 			r.slots[j].answered = false;

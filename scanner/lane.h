@@ -51,8 +51,9 @@ enum unchecked {
 
 /* What became of the second look, into the text. */
 enum deep_status {
-	DEEP_NONE,      /* not asked for, or of no use: the message is corrupt as it is */
+	DEEP_NONE,      /* not asked for */
 	DEEP_DONE,      /* what it says lies behind the answer */
+	DEEP_CONTENTS,  /* the same, but its text was not read: it is corrupt as it is */
 	DEEP_UNCHECKED, /* see `deep_why`; the structural verdict stands */
 };
 

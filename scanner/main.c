@@ -88,8 +88,8 @@ int command_zygote(bool deep)
 	int zygote = zygote_start(deep, &landlock, &what);
 
 	if (zygote == -ELIBACC)
-		exit(command_failed("--deep: %s: it cannot be found or used; install it (Debian: libgmime-3.0-0), or leave "
-				    "--deep out", what));
+		exit(command_failed("--deep: %s: it cannot be found or used; install it (Debian: libgmime-3.0-0, libmagic1), or "
+				    "leave --deep out", what));
 	if (zygote < 0)
 		exit(command_failed("no sandbox, no scan: %s: %s", what, g_strerror(-zygote)));
 	ret = lanemem_open(&mem);

@@ -213,11 +213,13 @@ static void count_clean(struct work *w, const struct lane_job *job, const struct
 /* Both answers of a lane into w->report and w->deep. A lane lets nothing else through; this costs little. */
 static bool decode(struct work *w, struct lane_result *res, const uint8_t *answer)
 {
+	const bool deep = res->deep == DEEP_DONE || res->deep == DEEP_CONTENTS;
+
 	if (!wire_get_report(answer, res->answer_len, &w->report))
 		return false;
-	if (res->deep == DEEP_DONE && wire_get_deep(answer + res->answer_len, res->deep_len, &w->deep)) {
+	if (deep && wire_get_deep(answer + res->answer_len, res->deep_len, &w->deep)) {
 		outcome_merge(&w->report, &w->deep);
-	} else if (res->deep == DEEP_DONE) {
+	} else if (deep) {
 		res->deep = DEEP_UNCHECKED;
 		res->deep_why = UNCHECKED_GARBAGE;
 	}

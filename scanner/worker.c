@@ -9,6 +9,7 @@
 
 #include "worker.h"
 
+#include "contents.h"
 #include "decode.h"
 #include "deep.h"
 #include "sandbox.h"
@@ -161,7 +162,8 @@ static void check_written(const struct message *m, const struct format *format)
 	}
 }
 
-static void check(const struct lane_head *head, unsigned index)
+/* Leaves a report of the structure in w.report. */
+static void examine(const struct lane_head *head, unsigned index)
 {
 	const struct format *format = formats[head->format];
 	struct work work;
@@ -174,6 +176,11 @@ static void check(const struct lane_head *head, unsigned index)
 		move_window(&work, &want);
 	check_written(&w.message, format);
 	report_sort(&w.report);
+}
+
+static void check(const struct lane_head *head, unsigned index)
+{
+	examine(head, index);
 	if (!wire_put_report(&w.wire, index, &w.report)) {
 		flush();
 		wire_put_report(&w.wire, index, &w.report);
@@ -344,6 +351,27 @@ static void each_run(const struct lane_head *head, unsigned index, uint64_t *pla
 	}
 }
 
+static const struct part *file_window(void *arg, unsigned role, uint64_t off)
+{
+	const struct part *p = &w.message.parts[role];
+	uint64_t left = p->size - off;
+
+	move_window(arg, &(struct want){ role, off, left < WINDOW_MAX ? (size_t)left : WINDOW_MAX, 1 });
+	return p;
+}
+
+/* What the files hold where they should not, and what stands where w.report says that they are corrupt. */
+static void contents(const struct lane_head *head, unsigned index)
+{
+	struct work work;
+
+	begin(&work, head, index);
+	contents_look(formats[head->format], &w.message, &w.report, file_window, &work, &w.deep.report);
+	report_sort(&w.deep.report);
+	wire_put_deep(&w.wire, index, &w.deep);
+	flush(); /* what is known now stays known, whatever the next message does */
+}
+
 #define SECTOR 512 /* a disk writes no less */
 
 /* Zeros that fill sectors of the file to their ends, or to the end of the file, look like sectors that are lost. In an encoded
@@ -377,9 +405,16 @@ static void deep(const struct lane_head *head, unsigned index)
 	if (w.deep.report.count > 0 && formats[head->format]->body != NULL)
 		each_run(head, index, places);
 	judge_zeros(&w.deep.report);
-	report_sort(&w.deep.report);
-	wire_put_deep(&w.wire, index, &w.deep);
-	flush(); /* what is known now stays known, whatever the next message does */
+	report_reset(&w.report);
+	contents(head, index);
+}
+
+/* The structure is corrupt: what stands there? */
+static void damage(const struct lane_head *head, unsigned index)
+{
+	examine(head, index);
+	deep_nothing(&w.deep);
+	contents(head, index);
 }
 
 void worker_main(const uint8_t *lane)
@@ -407,6 +442,8 @@ void worker_main(const uint8_t *lane)
 				body(head, i);
 			else if (verb == VERB_DEEP)
 				deep(head, i);
+			else if (verb == VERB_CONTENTS)
+				damage(head, i);
 			else
 				check(head, i);
 		}

@@ -14,7 +14,7 @@
 
 #include <sys/types.h>
 
-enum lane_verb { VERB_CHECK, VERB_DECODE, VERB_BODY, VERB_DEEP };
+enum lane_verb { VERB_CHECK, VERB_DECODE, VERB_BODY, VERB_DEEP, VERB_CONTENTS };
 
 /* Lane memory: written by a reader, mapped read-only by its worker. Offsets
  * count from the head. */
@@ -61,7 +61,7 @@ int zygote_start(bool deep, int *landlock_r, const char **what_r);
 
 /* What the zygote is asked for. */
 #define ZYGOTE_WORKER 'W' /* a worker that maps the lane memory `with` (LANE_BYTES) */
-#define ZYGOTE_DEEP 'D'   /* the same, for VERB_DEEP and nothing else */
+#define ZYGOTE_DEEP 'D'   /* the same, for VERB_DEEP and VERB_CONTENTS and nothing else */
 #define ZYGOTE_VOLUME 'V' /* a volume server that reads `with`, an image or a block device */
 
 /* Ask for one that talks over `channel`, a SOCK_SEQPACKET whose other end the caller keeps. Both

@@ -278,7 +278,9 @@ subtest 'damage of the structure is found beside it' => sub {
     my $r = scan(spoiled('abort'), '--deep', '--all', "qmail:$root");
     is_deeply(verdicts($r), verdicts($plain), 'the same verdicts as without --deep');
     is($plain->{summary}{corrupt}, 1, 'one is corrupt');
-    ok(!exists +(grep { $_->{id} eq $bad } @{ $r->{messages} })[0]{deep}, 'nobody looked into that one');
+    my $of = sub { return (grep { $_->{id} eq $bad } @{ $_[0]{messages} })[0] };
+    ok($of->($r)->{deep} && !$of->($r)->{deep}{checked}, 'what stands where it is damaged is not known');
+    ok(!exists $of->(scan('--deep', '--all', "qmail:$root"))->{deep}, 'and nothing is said of its text');
 };
 
 my $deaths = $ENV{SPOOLCK_DEATHS} // 300;

@@ -46,7 +46,7 @@ static bool hostile_act(const struct message *m, unsigned index, unsigned verb, 
 	if (word == NULL)
 		return false;
 	if (strncmp(word, "deep-", 5) == 0) {
-		if (verb != VERB_DEEP)
+		if (verb != VERB_DEEP && verb != VERB_CONTENTS)
 			return false;
 		word += 5;
 	}

@@ -4,7 +4,7 @@
 # Measures spoolck scan against a bare program that walks and reads the same files (bare.c), both
 # on a warm cache, alternating, medians of R rounds (7): wall time, processor time of all processes,
 # memory by process, system calls, the price of check() alone, postcat for comparison, and the time per
-# message from 1,000 messages up (--large: to 200,000).  Then the quarantine with as many entries (store.pl).  Prints a table and the targets beside what
+# message from 1,000 messages up (--large: to 200,000).  Then the quarantine with as many entries (store.pl), and deep scans (deep.pl).  Prints a table and the targets beside what
 # was measured; judges nothing: a time depends on the machine, so this is no test.
 #
 # Spools are made by generate.pl below DIR (default ${SPOOLCK_BENCH:-/var/tmp/spoolck-bench}) and
@@ -19,7 +19,9 @@ use File::Copy ();
 use File::Path qw(remove_tree make_path);
 use File::Temp qw(tempdir);
 use Getopt::Long;
-use Time::HiRes qw(time sleep);
+use Time::HiRes qw(time);
+use lib Cwd::abs_path(dirname(__FILE__) . '/../lib');
+use Spoolck::Watch qw(start watch roles proc_file);
 
 my $here = dirname(Cwd::abs_path(__FILE__));
 my $source = Cwd::abs_path("$here/../..");
@@ -62,16 +64,6 @@ sub spool {
     return $dir;
 }
 
-# Run it with its output thrown away; the pid.
-sub start {
-    my @command = @_;
-    my $pid = fork // die "fork: $!\n";
-    return $pid if $pid;
-    open STDIN, '<', '/dev/null';
-    open STDOUT, '>', '/dev/null';
-    exec @command or POSIX::_exit(127);
-}
-
 sub wall {
     my @command = @_;
     my $from = time;
@@ -91,59 +83,7 @@ sub compare {
     return map { [ median(@$_), (sort { $a <=> $b } @$_)[0] ] } @times;
 }
 
-# --- Processes of a scan --------------------------------------------------------
-
-# What each process is, from { pid => parent }: the coordinator starts the zygote and the readers,
-# the zygote the workers.
-sub roles {
-    my ($main, $parent) = @_;
-    my %role = map { $_ => $parent->{$_} == $main ? 'reader' : 'worker' } grep { $_ != $main } keys %$parent;
-    $role{ $parent->{$_} } = 'zygote' for grep { $role{$_} eq 'worker' } keys %role;
-    $role{$main} = 'coordinator';
-    return \%role;
-}
-
-sub proc_file {
-    my ($path) = @_;
-    open my $f, '<', $path or return '';
-    local $/;
-    return scalar(<$f>) // '';
-}
-
-# Watch a scan: by role, the largest process (KiB, peak and shared) and processor seconds.
-sub watch {
-    my @command = @_;
-    my $main = start(@command);
-    my (%seen, %parent);
-    until (waitpid $main, 1) { # WNOHANG
-        opendir my $proc, '/proc' or die "/proc: $!\n";
-        for my $pid (grep { /\A\d+\z/ } readdir $proc) {
-            my $status = proc_file("/proc/$pid/status");
-            my ($parent) = $status =~ /^PPid:\s+(\d+)/m or next;
-            next unless $pid == $main || $seen{$parent};
-            my ($peak) = $status =~ /^VmHWM:\s+(\d+)/m or next;
-            my ($shared) = $status =~ /^RssShmem:\s+(\d+)/m;
-            my ($ns) = proc_file("/proc/$pid/schedstat") =~ /\A(\d+)/;
-            $parent{$pid} = $parent;
-            my $p = $seen{$pid} //= { peak => 0, shared => 0, cpu => 0 };
-            $p->{peak} = $peak if $peak > $p->{peak};
-            $p->{shared} = $shared if ($shared // 0) > $p->{shared};
-            $p->{cpu} = ($ns // 0) / 1e9;
-        }
-        sleep 0.002;
-    }
-    my $role = roles($main, \%parent);
-    my %by;
-    for my $pid (keys %seen) {
-        my $p = $seen{$pid};
-        my $r = $by{ $role->{$pid} } //= { number => 0, peak => 0, shared => 0, cpu => 0, sum => 0 };
-        $r->{number}++;
-        $r->{cpu} += $p->{cpu};
-        $r->{sum} += $p->{peak};
-        ($r->{peak}, $r->{shared}) = ($p->{peak}, $p->{shared}) if $p->{peak} > $r->{peak};
-    }
-    return \%by;
-}
+# --- System calls of a scan ------------------------------------------------------
 
 # System calls by role: { role => { call => count } }.
 sub trace {
@@ -290,3 +230,5 @@ row('coordinator and readers, MiB', sprintf '%7s   %.1f', '<= 64', $resident / 1
 $| = 1;
 system($^X, "$here/store.pl", '--entries', $number, '--spoolck', $spoolck, '--dir', $base) == 0
     or die "bench.pl: no figures of the quarantine\n";
+system($^X, "$here/deep.pl", '--spoolck', $spoolck, '--dir', $base) == 0
+    or die "bench.pl: no figures of deep scans\n";

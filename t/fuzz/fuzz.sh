@@ -12,7 +12,7 @@ seconds=${1:-60}
 src=$(cd "$(dirname "$0")/../.." && pwd)
 out=${FUZZ_DIR:-$src/build-fuzz}
 live=${SPOOLCK_FUZZ_CORPUS:-/var/tmp/spoolck-live/postfix-corpus}
-targets=${*:-cursor wire decode mime daemonlog volume postfix exim sendmail opensmtpd qmail courier iis layout}
+targets=${*:-cursor wire decode content mime daemonlog volume postfix exim sendmail opensmtpd qmail courier iis layout}
 
 for CC in ${CLANG:-} clang clang-19 clang-16 clang-14; do
 	command -v "$CC" >/dev/null && break
@@ -32,6 +32,7 @@ sources() {
 		echo "-I$out/include -I$src/quarantine"
 		pkg-config --cflags --libs glib-2.0
 		;;
+	content) echo "$src/scanner/content.c $src/scanner/blocks.c $src/parsers/findings.c -ldl" ;;
 	*) ls "$src"/parsers/*.c ;;
 	esac
 }
@@ -87,6 +88,19 @@ seed_decode() {
 		my $bytes = do { local $/; <$in> };
 		open my $out, ">:raw", sprintf "%s/seed-%05d", $ENV{SEEDS}, ++$n or die;
 		print $out pack("C", $n % 6), $bytes;'
+}
+
+# Files of every server's fixtures, and messages that lost blocks.
+seed_content() {
+	find "$src"/fixtures/*/*/spool -type f -size -6k | perl -ne '
+		chomp;
+		open my $in, "<:raw", $_ or next;
+		my $bytes = do { local $/; <$in> };
+		length $bytes or next;
+		substr $bytes, 512, 512, "\0" x 512 if $. % 3 == 0 && length $bytes > 1024;
+		substr $bytes, 4096 - 512, 0, "\x7fELF" . "\1" x 508 if $. % 3 == 1 && length $bytes > 3584;
+		open my $out, ">:raw", sprintf "%s/seed-%05d", $ENV{SEEDS}, ++$n or die;
+		print $out pack("C3", $n, $n % 2, $n % 9), $bytes;'
 }
 
 # -H, -J and -D of a message in one input; ids are what the target calls its message.
@@ -194,6 +208,7 @@ fuzz() {
 	postfix) SEEDS="$out/seeds-$1" seed_postfix ;;
 	decode) SEEDS="$out/seeds-$1" seed_decode ;;
 	daemonlog) SEEDS="$out/seeds-$1" seed_daemonlog ;;
+	content) SEEDS="$out/seeds-$1" seed_content ;;
 	mime) SEEDS="$out/seeds-$1" seed_mime ;;
 	opensmtpd) SEEDS="$out/seeds-$1" seed_opensmtpd ;;
 	exim) SEEDS="$out/seeds-$1" seed_exim ;;

@@ -16,7 +16,7 @@ use Lab::Util qw(base_dir run_ok);
 use Spoolck;
 
 my @tools = qw(build-essential debhelper po-debconf autoconf automake pkg-config libglib2.0-dev
-    libjansson-dev libseccomp-dev zlib1g-dev libfsntfs-dev libbfio-dev libgmime-3.0-dev lintian adduser);
+    libjansson-dev libseccomp-dev zlib1g-dev libfsntfs-dev libbfio-dev libgmime-3.0-dev libmagic-dev lintian adduser);
 my @suites = $ENV{SPOOLCK_LIVE_SUITE} // qw(bookworm trixie);
 my $source = dirname(dirname($FindBin::Bin));
 
