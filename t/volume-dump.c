@@ -92,7 +92,7 @@ int main(int argc, char **argv)
 	const char *what;
 	struct volume_table table;
 
-	zygote = zygote_start(&landlock, &what);
+	zygote = zygote_start(false, &landlock, &what);
 	fd = argc > 1 ? open(argv[1], O_RDONLY | O_CLOEXEC) : -1;
 	if (zygote < 0 || fd < 0)
 		return 2;
