@@ -357,13 +357,13 @@ subtest 'what is no spool' => sub {
     symlink "$dir/nowhere", "$dir/dangling" or die;
     my %case = (
         "$dir/missing"          => qr/No such file/,
-        "$dir/file"             => qr/Not a directory/,
-        "$dir/file/below"       => qr/Not a directory/,
+        "$dir/file"             => qr/no directory, and no disk or image with an NTFS volume/,
+        "$dir/file/below"       => qr/no directory, and no disk or image with an NTFS volume/,
         "$dir/empty"            => qr/not the spool of any server/,
         "$dir/other"            => qr/not the spool of any server/,
         "$dir/dangling"         => qr/No such file/,
         "postfix:$dir/missing"  => qr/No such file/,
-        "postfix:$dir/file"     => qr/Not a directory/,
+        "postfix:$dir/file"     => qr/no directory, and no disk or image with an NTFS volume/,
         "nosuchserver:$dir/empty" => qr/nosuchserver/,
         ''                      => qr/./,
     );
