@@ -49,7 +49,7 @@ static void pass(const struct look *l, unsigned role, bool text, struct blocks *
 static enum content_kind identify(struct look *l, unsigned role, uint64_t off, uint64_t length,
 				  struct content *c)
 {
-	const uint8_t *bytes;
+	const uint8_t *bytes = NULL; /* of nothing: what is not set may not be handed on */
 	size_t n;
 
 	c->kind = CONTENT_NOTHING;

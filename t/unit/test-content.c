@@ -384,7 +384,7 @@ static void test_charsets(void)
 	static const char *const lines[] = {
 		"\x1b$B%a!<%k$N%F%9%H$G$9\x1b(B plain again\r\n", /* ISO-2022-JP */
 		"\xc4\xfa\xba\xc3\xa3\xac\x81\x30\x81\x31\xd5\xe2\xca\xc7\xd6\xd0\xce\xc4\r\n", /* GB18030 */
-		"Gr\xfc\xdf" "e aus K\xf6ln, \xa4 5\r\n",
+		"Gr\xfc\337e aus K\xf6ln, \xa4 5\r\n",
 		"page\f\vbell\a\b\ttab\r\n",
 	};
 

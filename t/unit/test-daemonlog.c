@@ -96,8 +96,8 @@ static const char *const harmless[] = {
 	"Nov 20 15:41:18 lab postfix/sendmail[1154]: fatal: usage: sendmail [options]",
 	"Nov 20 15:41:18 lab postfix/qmgr[241]: 4F2A1C0B9: from=<fatal: file active/4F2A1C0B9>, size=1, nrcpt=1",
 	"Nov 20 15:41:18 lab postfix/cleanup[241]: 4F2A: warning: header Subject: fatal: bad extra offset file active/4F2A",
-	"Nov 20 15:41:18 lab postfix/smtp[241]: 4F: status=deferred (queue run: process 1 crashed with signal 11 while "
-	"delivering 4F)",
+	("Nov 20 15:41:18 lab postfix/smtp[241]: 4F: status=deferred (queue run: process 1 crashed with signal 11 while "
+	 "delivering 4F)"),
 	"Nov 20 15:41:18 lab postfix/master[235]: warning: process /usr/lib/postfix/sbin/qmgr pid x exit status 1",
 	"Nov 20 15:41:18 lab postfix/master[235]: warning: process /usr/lib/postfix/sbin/qmgr pid 99999999999 exit status 1",
 	"2026-11-20 15:41:18 1wIbVf-0000Ci-1A <= queue run: process 237 crashed with signal 11 while delivering x",
