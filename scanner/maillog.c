@@ -29,13 +29,14 @@ struct position {
 static int open_log(const char *path, struct stat *st)
 {
 	int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_NOCTTY | O_CLOEXEC);
-	int error;
+	int error = EINVAL;
 
 	if (fd < 0)
 		return -errno;
-	if (fstat(fd, st) == 0 && S_ISREG(st->st_mode))
+	if (fstat(fd, st) < 0)
+		error = errno;
+	else if (S_ISREG(st->st_mode))
 		return fd;
-	error = S_ISREG(st->st_mode) ? errno : EINVAL;
 	close(fd);
 	return -error;
 }

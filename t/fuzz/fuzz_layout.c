@@ -27,14 +27,14 @@ char *settings_text(const char *file, char **why_r)
 }
 
 static const char *const known[] = {
-	"[layout]\nconfirmed=yes\n[header]\nsize=24\nsignature=53504c4b\nheader-size=4:4\nblock-size=8:4\nentries=12:4\n"
-	"table=16:4\nrecipients=20:4\n[entry]\nsize=16\nid=0:2\nrecipient=2:2\noffset=4:4\nlength=8:4\nallocated=12:4\n"
-	"[values]\nalignment=4\nstrings-end=last\ntyped=yes\n",
-	"[header]\nsize=8\nentries=0:2\ntable=4:4\n[fragment]\nsize=8\nnext=0:4\nused=4:2\nslots=6:2\nbackward=yes\n"
-	"[entry]\nsize=12\nlength=0:2\nid=2:4\noffset=6:4\ntype=10:1\nfree=yes\n[values]\nstrings-end=inside\ntyped=yes\n"
-	"[types]\n3=dword\n30=ansi\n31=unicode\n",
-	"[header]\nsize=20\nentries=0:4\ntable=4:4\nrecipients=8:4\nlist=12:4\nblock-size=16:4\nslack=yes\n[entry]\nsize=12\n"
-	"id=0:4\noffset=4:4\nlength=8:4\n[recipient]\nsize=8\ntable=0:4\nentries=4:4\n[values]\nshared=yes\n",
+	("[layout]\nconfirmed=yes\n[header]\nsize=24\nsignature=53504c4b\nheader-size=4:4\nblock-size=8:4\nentries=12:4\n"
+	 "table=16:4\nrecipients=20:4\n[entry]\nsize=16\nid=0:2\nrecipient=2:2\noffset=4:4\nlength=8:4\nallocated=12:4\n"
+	 "[values]\nalignment=4\nstrings-end=last\ntyped=yes\n"),
+	("[header]\nsize=8\nentries=0:2\ntable=4:4\n[fragment]\nsize=8\nnext=0:4\nused=4:2\nslots=6:2\nbackward=yes\n"
+	 "[entry]\nsize=12\nlength=0:2\nid=2:4\noffset=6:4\ntype=10:1\nfree=yes\n[values]\nstrings-end=inside\ntyped=yes\n"
+	 "[types]\n3=dword\n30=ansi\n31=unicode\n"),
+	("[header]\nsize=20\nentries=0:4\ntable=4:4\nrecipients=8:4\nlist=12:4\nblock-size=16:4\nslack=yes\n[entry]\nsize=12\n"
+	 "id=0:4\noffset=4:4\nlength=8:4\n[recipient]\nsize=8\ntable=0:4\nentries=4:4\n[values]\nshared=yes\n"),
 	"[header]\nsize=4\ntable-at=4\n[entry]\nsize=8\nid=0:2\nlength=2:2\noffset=4:4\noffset-adds=4\n",
 };
 #define KNOWN (sizeof known / sizeof known[0])
