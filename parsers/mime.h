@@ -43,6 +43,7 @@ struct mime_node {
 	bool damaged;               /* a finding is about it */
 	struct mime_span type;      /* "text/plain"; empty: the default */
 	struct mime_span charset;   /* the parameter's value as it stands there; empty: none */
+	uint64_t declared;          /* bytes of the file, by the sender (RFC 2183 2.7); 0: not said, or of a text */
 };
 
 /* A multipart whose boundary counts. */
@@ -98,6 +99,19 @@ struct mime_line mime_line(struct cur *text);
 
 /* Is the line a boundary of an open multipart? Its index in open[], -1 = no; *end_r = it is the closing one. */
 int mime_boundary(const struct mime *m, const struct mime_line *line, bool *end_r);
+
+/* A parameter's value, without quotes. */
+struct mime_value {
+	uint8_t bytes[MIME_BOUNDARY];
+	size_t len;               /* may be more than there is room for */
+	struct mime_span where;
+	bool open;                /* a quote without its end */
+};
+
+/* mime_parameter.c: step over blanks and comments; take a word; find the next parameter, false = there is none. */
+void mime_skip_comments(struct cur *c);
+struct cur mime_token(struct cur *c);
+bool mime_parameter(struct cur *c, struct cur *name_r, struct mime_value *v);
 
 /* mime_field.c: read the header block of the node in work; afterwards kind, encoding, type and body are
  * known, `boundary` (MIME_BOUNDARY bytes) has *len_r bytes. The position is behind the block. */

@@ -73,75 +73,8 @@ static struct cur span_of(const struct mime *m, const struct mime_span *s)
 
 /* --- Parameters -------------------------------------------------------------------- */
 
-/* Over blanks and comments; these nest, so they are counted. */
-static void skip_comments(struct cur *c)
-{
-	unsigned depth = 0;
-
-	cur_skip_blanks(c);
-	while (cur_left(c) > 0 && (depth > 0 || cur_peek(c) == '(')) {
-		uint8_t ch = cur_u8(c);
-
-		depth += ch == '(';
-		depth -= ch == ')' && depth > 0;
-		if (ch == '\\' && cur_left(c) > 0)
-			cur_skip(c, 1);
-		if (depth == 0)
-			cur_skip_blanks(c);
-	}
-}
-
-/* A word that ends before a blank or one of the separators. */
-static struct cur token(struct cur *c)
-{
-	size_t n = 0;
-	int ch;
-
-	while ((ch = cur_ahead(c, n)) >= 0 && !cur_blank((uint8_t)ch) && ch != ';' && ch != '=' && ch != '(' &&
-	       ch != '"')
-		n++;
-	return cur_sub(c, n);
-}
-
-struct value {
-	uint8_t bytes[MIME_BOUNDARY];
-	size_t len;               /* may be more than there is room for */
-	struct mime_span where;
-	bool open;                /* a quote without its end */
-};
-
-/* A parameter's value: quoted, with its pairs undone, or up to the next separator. */
-static void value(struct cur *c, struct value *v)
-{
-	bool quoted = cur_peek(c) == '"';
-	int ch;
-
-	v->len = 0;
-	v->open = quoted;
-	if (quoted)
-		cur_skip(c, 1);
-	v->where.at = cur_offset(c);
-	while ((ch = cur_peek(c)) >= 0) {
-		if (quoted ? ch == '"' : ch == ';' || ch == '(' || cur_blank((uint8_t)ch))
-			break;
-		cur_skip(c, 1);
-		if (quoted && ch == '\\' && cur_left(c) > 0)
-			ch = cur_u8(c);
-		if (quoted && (ch == '\r' || ch == '\n'))
-			continue; /* folded */
-		if (v->len < sizeof v->bytes)
-			v->bytes[v->len] = (uint8_t)ch;
-		v->len++;
-	}
-	v->where.len = (uint32_t)(cur_offset(c) - v->where.at);
-	if (quoted && ch == '"') {
-		cur_skip(c, 1);
-		v->open = false;
-	}
-}
-
 /* The boundary as it will be compared: blanks at its end are never part of it. */
-static void take_boundary(struct mime *m, const struct value *v, uint8_t *boundary, size_t *len_r)
+static void take_boundary(struct mime *m, const struct mime_value *v, uint8_t *boundary, size_t *len_r)
 {
 	size_t n = v->len < MIME_BOUNDARY ? v->len : MIME_BOUNDARY;
 
@@ -163,32 +96,18 @@ static void take_boundary(struct mime *m, const struct value *v, uint8_t *bounda
 static void content_type(struct mime *m, struct cur c, uint8_t *boundary, size_t *len_r)
 {
 	struct mime_node *n = &m->nodes[m->now];
-	struct cur word;
-	struct value v;
+	struct cur word, name;
+	struct mime_value v;
 
-	skip_comments(&c);
+	mime_skip_comments(&c);
 	n->type.at = cur_offset(&c);
-	word = token(&c);
+	word = mime_token(&c);
 	n->type.len = (uint32_t)cur_left(&word);
 	if (begins_with(&word, "multipart/"))
 		n->kind = MIME_MULTIPART;
 	else if (is_word(word, "message/rfc822") || is_word(word, "message/global"))
 		n->kind = MIME_MESSAGE;
-	while (cur_left(&c) > 0) {
-		struct cur name;
-
-		skip_comments(&c);
-		while (cur_peek(&c) == ';' || cur_peek(&c) == '=' || cur_peek(&c) == '"') {
-			cur_skip(&c, 1);
-			skip_comments(&c);
-		}
-		name = token(&c);
-		skip_comments(&c);
-		if (cur_left(&name) == 0 || cur_peek(&c) != '=')
-			continue;
-		cur_skip(&c, 1);
-		skip_comments(&c);
-		value(&c, &v);
+	while (mime_parameter(&c, &name, &v)) {
 		if (is_word(name, "boundary"))
 			take_boundary(m, &v, boundary, len_r);
 		else if (begins_with(&name, "boundary*"))
@@ -198,15 +117,63 @@ static void content_type(struct mime *m, struct cur c, uint8_t *boundary, size_t
 	}
 }
 
+/* A number of at most 18 digits, else 0. */
+static uint64_t number(const struct mime_value *v)
+{
+	uint64_t n = 0;
+
+	if (v->len > 18)
+		return 0;
+	for (size_t i = 0; i < v->len; i++) {
+		if (v->bytes[i] < '0' || v->bytes[i] > '9')
+			return 0;
+		n = n * 10 + (uint64_t)(v->bytes[i] - '0');
+	}
+	return n;
+}
+
+/* Is the part a file whose bytes nobody changes on the way? Line ends and character sets of texts are; a message is
+ * another one in its sender's mailbox. */
+static bool is_file(const struct mime *m, const struct mime_node *n)
+{
+	static const char *const types[] = { "application/", "image/", "audio/", "video/", "font/" };
+	struct cur type = span_of(m, &n->type);
+	bool file = false;
+
+	for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
+		file |= begins_with(&type, types[i]);
+	return file;
+}
+
+/* A Content-Disposition: the size of a file. */
+static void disposition(const struct mime *m, struct mime_node *n, struct cur c)
+{
+	struct cur name;
+	struct mime_value v;
+
+	if (!is_file(m, n))
+		return;
+	mime_skip_comments(&c);
+	mime_token(&c);
+	while (mime_parameter(&c, &name, &v)) {
+		if (!is_word(name, "size"))
+			continue;
+		mime_skip_comments(&c);
+		if (cur_left(&c) == 0 || cur_peek(&c) == ';') /* no unit follows */
+			n->declared = number(&v);
+		return;
+	}
+}
+
 static enum mime_encoding encoding_of(struct mime *m, struct cur c)
 {
 	struct finding *f;
 	uint64_t at;
 	struct cur word;
 
-	skip_comments(&c);
+	mime_skip_comments(&c);
 	at = cur_offset(&c);
-	word = token(&c);
+	word = mime_token(&c);
 	if (is_word(word, "base64"))
 		return MIME_BASE64;
 	if (is_word(word, "quoted-printable"))
@@ -509,6 +476,8 @@ void mime_header(struct mime *m, uint8_t *boundary, size_t *len_r)
 	else if (parent != n && parent->kind == MIME_MULTIPART && parent->type.len == strlen("multipart/digest") &&
 		 is_word(span_of(m, &parent->type), "multipart/digest"))
 		n->kind = MIME_MESSAGE; /* the default there, RFC 2046 5.1.5 */
+	if (b.count[FIELD_DISPOSITION] > 0)
+		disposition(m, n, span_of(m, &b.value[FIELD_DISPOSITION]));
 	if (n->kind == MIME_MULTIPART && *len_r == 0) {
 		mime_say(m, F_MIME_BOUNDARY_MISSING, m->now, n->type.at, n->type.len);
 		n->kind = MIME_LEAF;

@@ -3,11 +3,16 @@
  *
  * Legal and odd, so silent: base64 without its padding, padding in the middle (one encoder after the other), lines of any
  * length, text of a mailing list behind it; 8-bit bytes anywhere; "=" that quotes nothing. What cannot be is
- * a base64 text that ends with one letter too many, control bytes in it, and blocks of zeros.
+ * a base64 text that ends with one letter too many, control bytes in it, and blocks of zeros. A size that the sender gave is
+ * approximate (RFC 2183): Exchange counts all properties of an attachment, its icon too; others count the base64 text, or say 0.
  */
 #include "mime.h"
 
 #define ZEROS 512 /* a block of a disk: fewer zero bytes in a row may be somebody's */
+
+/* So many bytes more or fewer than declared are nothing, nor is a tenth. */
+#define SIZE_MORE 1024
+#define SIZE_FEWER (16u << 10)
 
 enum letter { FOREIGN, LETTER, PAD, SPACE, CONTROL };
 
@@ -65,6 +70,30 @@ static bool last_of_carried(const struct mime *m, const struct mime_node *n)
 	return false;
 }
 
+static bool about(uint64_t declared, uint64_t size, uint64_t more, uint64_t fewer)
+{
+	uint64_t off = size > declared ? size - declared : declared - size;
+
+	return off <= declared / 10 || off <= (size > declared ? more : fewer);
+}
+
+/* Is the file of `size` bytes as large as its sender said? */
+static void declared_size(struct mime *m, unsigned index, uint64_t size)
+{
+	const struct mime_node *n = &m->nodes[index];
+	struct finding *f;
+
+	if (n->declared == 0 || about(n->declared, size, SIZE_MORE, SIZE_FEWER) ||
+	    about(n->declared, n->end - n->body, 0, 0))
+		return;
+	f = mime_say(m, F_MIME_SIZE, index, n->body, n->end - n->body);
+	if (f == NULL)
+		return;
+	text_u64(&f->expected, n->declared);
+	text_str(&f->expected, " bytes");
+	text_u64(&f->found, size);
+}
+
 /* A base64 part. Once there are foreign bytes (the footer of a list) its end is not known, and only control bytes
  * count. */
 static void base64(struct mime *m, unsigned index, struct cur c)
@@ -72,7 +101,7 @@ static void base64(struct mime *m, unsigned index, struct cur c)
 	const struct mime_node *n = &m->nodes[index];
 	size_t len = cur_left(&c);
 	const uint8_t *p = cur_take(&c, len);
-	uint64_t letters = 0, last = n->body;
+	uint64_t all = 0, letters = 0, last = n->body;
 	bool padded = false, foreign = false;
 
 	for (size_t i = 0; p != NULL && i < len; i++) {
@@ -81,6 +110,7 @@ static void base64(struct mime *m, unsigned index, struct cur c)
 		if (l == LETTER) {
 			letters = padded ? 1 : letters + 1; /* behind padding another text begins */
 			padded = false;
+			all++;
 			last = n->body + i;
 		} else if (l == PAD) {
 			padded = true;
@@ -91,7 +121,10 @@ static void base64(struct mime *m, unsigned index, struct cur c)
 			foreign |= l == FOREIGN;
 		}
 	}
-	if (foreign || padded || letters % 4 == 0 || (m->partial && last_of_text(m, n)) || last_of_carried(m, n))
+	if (foreign || (m->partial && last_of_text(m, n)) || last_of_carried(m, n))
+		return;
+	declared_size(m, index, all * 3 / 4);
+	if (padded || letters % 4 == 0)
 		return;
 	/* Without padding two or three letters may be left over; one never is. */
 	if (letters % 4 == 1 || (m->cut && last_of_text(m, n))) {

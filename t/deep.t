@@ -52,6 +52,13 @@ my $mime = $head . "MIME-Version: 1.0\n";
 sub multipart { my ($text, $type) = @_; return $mime . 'Content-Type: ' . ($type // 'multipart/mixed') . "; boundary=b\n\n$text" }
 sub part { my ($encoding, $text) = @_; return "--b\nContent-Type: application/x\nContent-Transfer-Encoding: $encoding\n\n$text" }
 
+# An attachment, as Outlook writes its header.
+sub file {
+    my ($type, $size, $bytes) = @_;
+    return "--b\nContent-Type: $type; name=x\nContent-Disposition: attachment; filename=x; size=$size;\n\tcreation-date=\"Fri, 20 Nov 2026 15:00:00 GMT\"\n"
+        . "Content-Transfer-Encoding: base64\n\n" . encode_base64($bytes);
+}
+
 # What a deep scan says of texts: { name => [ "finding severity", ... ] } of those above `least`.
 sub look {
     my ($least, %text) = @_;
@@ -72,6 +79,7 @@ sub look {
 
 my $base64 = encode_base64(join('', map { chr($_ * 37 % 256) } 1 .. 570));
 my $zeros = "\0" x 600;
+my $file = join('', map { chr($_ * 37 % 251) } 1 .. 19_000); # of no kind with a name
 
 # name => [ what is found, the text that has it, legal and odd texts about which nothing is said ]
 my %rule = (
@@ -141,6 +149,21 @@ my %rule = (
         "${mime}Content-Transfer-Encoding: 8bit\nContent-Type: multipart/mixed; boundary=b\n\n--b\n\ntext\n--b--\n" ],
     'quoted-printable that stops' => [ 'mime.open suspect+mime.quoted-cut suspect', multipart(part('quoted-printable', "caf=C3=A9 =")),
         multipart(part('quoted-printable', "caf=C3=A9 a = b, 1 =2 =\nx=\n") . "--b--\n") ],
+    'a size that is not there' => [ 'mime.size notice', multipart(file('application/x', 60_000, $file) . "--b--\n"),
+        multipart(file('application/x', 30_000, $file) . "--b--\n"),           # about: Exchange counts its properties
+        multipart(file('application/x', length encode_base64($file), $file) . "--b--\n"), # of the base64 text
+        multipart(file('application/x', 0, $file) . "--b--\n"),                # not known
+        multipart(file('application/x', '4 Go', $file) . "--b--\n"),
+        multipart(file('text/csv', 60_000, $file) . "--b--\n"),                # line ends and character sets
+        multipart(file('message/rfc822', 60_000, $file) . "--b--\n"),
+        multipart(file('application/x', 60_000, '') =~ s/base64/x-uuencode/r . "--b--\n"),
+        multipart(file('application/x', 60_000, $file) . "____\nlist footer, not encoded\n--b--\n"),
+        # a bounce may carry a message that was cut
+        multipart("--b\n\nfailed\n--b\nContent-Type: message/rfc822\n\n" . file('application/x', 60_000, $file) =~ s/^--b\n//r . "--b--\n",
+            'multipart/report') ],
+    'a size too small' => [ 'mime.size notice', multipart(file('image/png', 15_000, $file) =~ s/size=/Size="/r =~ s/;\n/";\n/r . "--b--\n"),
+        multipart(file('image/png', 17_800, $file) . "--b--\n"),
+        multipart(file('image/png', 9, substr $file, 0, 1000) . "--b--\n") ],
     'text that is cut' => [ 'mime.base64-cut suspect+mime.cut corrupt+mime.open suspect',
         substr(multipart(part('base64', $base64)), 0, -47), multipart(part('base64', $base64) . "--b--\n") ],
 );
