@@ -111,7 +111,7 @@ static void show_text(const char *entry, const json_t *m)
 static void show_deep(const json_t *deep)
 {
 	static const char *const words[] = { "subject", "from", "date", "message_id" };
-	const json_t *p;
+	const json_t *to = json_object_get(deep, "to_count"), *p;
 	size_t i;
 
 	for (i = 0; i < G_N_ELEMENTS(words); i++) {
@@ -121,6 +121,9 @@ static void show_deep(const json_t *deep)
 		put_text(deep, words[i]);
 		putchar('\n');
 	}
+	if (json_is_integer(to))
+		printf("  to       %" JSON_INTEGER_FORMAT " address%s\n", json_integer_value(to),
+		       json_integer_value(to) == 1 ? "" : "es");
 	json_array_foreach(json_object_get(deep, "parts"), i, p) {
 		int depth = (int)CLAMP(json_integer_value(json_object_get(p, "depth")), 0, 100);
 

@@ -132,6 +132,11 @@ static void put_messages(GString *out, const struct metrics *m)
 	family(out, "left_messages", "Corrupt messages neither moved nor accepted by an operator.");
 	for (guint i = 0; i < m->spools->len; i++)
 		sample(out, "left_messages", figures_at(m, i), NULL, NULL, figures_at(m, i)->left);
+	family(out, "deep_unchecked_messages",
+	       "Messages whose structure the last scan checked, but whose text it could not look into (--deep).");
+	for (guint i = 0; i < m->spools->len; i++)
+		sample(out, "deep_unchecked_messages", figures_at(m, i), NULL, NULL,
+		       figures_at(m, i)->tally.deep_unchecked);
 	family(out, "moved_messages", "Messages that the last scan moved to the quarantine.");
 	for (guint i = 0; i < m->spools->len; i++)
 		sample(out, "moved_messages", figures_at(m, i), NULL, NULL,

@@ -384,6 +384,7 @@ subtest 'what the manifest keeps' => sub {
     is($m->{action}, 'moved', 'a text that is provably cut is moved') or return diag($r->{out});
     my $show = spoolck('quarantine', '--store', $store, 'show', $m->{entry});
     like($show->{out}, qr/^  subject  hello$/m, 'show: subject');
+    like($show->{out}, qr/^  to       1 address$/m, 'show: how many it is addressed to');
     like($show->{out}, qr/<-- damaged/, 'show: the damaged part');
 };
 

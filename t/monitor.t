@@ -131,6 +131,16 @@ subtest 'metrics' => sub {
     is($of->{spoolck_quarantine_entries}, 2, 'both are in the quarantine');
     is_deeply([ glob dirname($file) . '/*' ], [$file], 'nothing else is left there');
 
+    is($of->{"spoolck_deep_unchecked_messages{$labels}"}, 0, 'nobody wanted to look inside: 0');
+
+    my $deep = new_spool();
+    healthy($deep, 'deferred') for 1 .. 3;
+    spoolck({ program => hostile_program(), env => { SPOOLCK_HOSTILE => 'deep-abort' } }, 'scan', '--deep', '--metrics', $file, '--store', new_store(), $deep);
+    $of = samples(read_file($file));
+    my ($inside) = map { /^spoolck_deep_unchecked_messages\{(.*)\}/ } keys %$of;
+    is($of->{"spoolck_deep_unchecked_messages{$inside}"}, 3, 'three could not be looked into');
+    is($of->{"spoolck_messages{$inside,verdict=\"ok\"}"}, 3, '... but their structure is known');
+
     system('promtool --version >/dev/null 2>&1') == 0 or return missing('promtool');
     is(qx(promtool check metrics <$file 2>&1), '', 'promtool has nothing to say');
 };
