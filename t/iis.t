@@ -1,7 +1,8 @@
 #!/usr/bin/perl
 # Queues of IIS SMTP on a volume of NTFS that this test makes: whatever way named streams are reached in, a spool has the
 # same findings; a stream that cannot be read whole is unchecked and nothing else; a message leaves and comes back with all its
-# streams; and nothing moves before the operator says that the service is stopped.
+# streams; and nothing moves before the operator says that the service is stopped. Layouts are learned from the mount and
+# from the volume that is not mounted alike.
 
 use strict;
 use warnings;
@@ -11,6 +12,7 @@ use lib "$FindBin::Bin/lib";
 use Digest::SHA qw(sha256_hex);
 use JSON::PP ();
 use Spoolck;
+use Spoolck::Layouts;
 use Test::More;
 
 if ($> != 0 || !$ENV{SPOOLCK_NS}) {
@@ -235,6 +237,50 @@ subtest 'explained' => sub {
         like($r->{out}, qr/^ +10 +22 +text +SMTP:alice\@example\.org$/m, 'text');
         like($r->{out}, qr/^ +34 +10 +text \(UTF-16\) +carol$/m, 'text in UTF-16');
     }
+};
+
+# Invented blocks as in layout.t; here they lie in real streams.
+subtest 'a layout that is learned' => sub {
+    my ($family, @roots) = ('chain12', "$mount/Layouts", "$image/Layouts", "$plain/Layouts");
+    my $messages = messages($family, 40, 7);
+    for my $root (@roots[ 0, 2 ]) {
+        mkdir $_ or die "$_: $!" for $root, map { "$root/$_" } qw(Queue Pickup);
+        write_spool("$root/Queue", $messages);
+        utime time - 3600, time - 3600, glob "$root/Queue/*";
+    }
+    my %learned = map { $_ => spoolck('learn-layout', "iis:$_") } @roots[ 0, 2 ];
+    unmount();
+    $learned{ $roots[1] } = spoolck('learn-layout', "iis:$roots[1]");
+    is(exit_bits($learned{$_}), '0', "$_: learned") or diag($learned{$_}{err}) for @roots;
+    like($learned{ $roots[0] }{out}, qr/^# explained:    40 /m, 'from all messages');
+    is($learned{$_}{out}, $learned{ $roots[0] }{out}, "$_: the same") for @roots[ 1, 2 ];
+    like(spoolck('learn-layout', "iis:$image/Mailroot")->{err}, qr/^spoolck: 6 messages with a property stream: at least/, 'six are too few');
+
+    write_file(my $layout = "$plain/layout", $learned{ $roots[0] }{out});
+    my @by = ('--layout', $layout);
+    my $bad = $messages->[17];
+    my ($length) = grep { $_->{kind} eq 'entry.length' } @{ $bad->{fields} };
+    my $look = sub {
+        my ($root) = @_;
+        my $r = scan(@look, @by, $root);
+        is($r->{summary}{messages}, 40, "$root: all messages") or diag($r->{out}, $r->{err});
+        return { map { ($_->{id} => "$_->{name} $_->{severity} $_->{stream} $_->{offset}") } grep { $_->{severity} ne 'notice' } @{ $r->{findings} } };
+    };
+    is_deeply($look->($roots[1]), {}, 'the volume: no false alarm');
+    mounted('windows') or die;
+    is_deeply($look->($roots[0]), {}, 'nor on the mount');
+    substr $bad->{stream}, $length->{at}, 4, pack 'V', 0x80000000 | $length->{value};
+    write_file("$mount/Layouts/Queue/$bad->{name}:PROPERTIES", $bad->{stream});
+    utime time - 3600, time - 3600, "$mount/Layouts/Queue/$bad->{name}";
+    my $found = $look->($roots[0]);
+    is_deeply([ keys %$found ], [ $bad->{name} ], 'a size that is made wrong is found');
+    like($found->{ $bad->{name} }, qr/^iis\.property-size suspect PROPERTIES \d+$/, 'as suspect');
+    unmount();
+    is_deeply($look->($roots[1]), $found, 'the same on the volume');
+    my $verify = spoolck('learn-layout', '--verify', $layout, "iis:$roots[1]");
+    is(exit_bits($verify), '4', 'learn-layout --verify of the volume');
+    like($verify->{out}, qr/^\Q$bad->{name}\E: suspect.*\n40 messages, 39 explained, 1 contradict/m, 'names the one') or diag($verify->{out}, $verify->{err});
+    mounted('windows') or die;
 };
 
 # All that a message has, by stream.
