@@ -1,8 +1,8 @@
 #!/usr/bin/perl
 # Queues of IIS SMTP on a volume of NTFS that this test makes: whatever way named streams are reached in, a spool has the
 # same findings; a stream that cannot be read whole is unchecked and nothing else; a message leaves and comes back with all its
-# streams; and nothing moves before the operator says that the service is stopped. Layouts are learned from the mount and
-# from the volume that is not mounted alike.
+# streams; and nothing moves before the operator says that the service is stopped. Messages are exported, and layouts learned,
+# from the mount and from the volume that is not mounted alike.
 
 use strict;
 use warnings;
@@ -239,6 +239,55 @@ subtest 'explained' => sub {
     }
 };
 
+# What an export of SPOOL:ID wrote: text and streams, { '' => text, ':PROPERTIES' => bytes }.
+sub exported {
+    my ($spool, $id) = @_;
+    my $to = scratch();
+    my $r = spoolck('quarantine', '--store', "$store.none", 'export', '--output', $to, "iis:$spool:$id");
+    return ($r, { map { (s{.*\.eml}{}r => read_file($_)) } glob "$to/*.eml $to/*.eml:*" }, glob "$to/*.json");
+}
+
+sub digests { my ($bytes) = @_; return { map { $_ => length($bytes->{$_}) . ' ' . sha256_hex($bytes->{$_}) } keys %$bytes } }
+sub digest_of { my ($path) = @_; return Digest::SHA->new(256)->addfile($path)->hexdigest }
+
+subtest 'exported' => sub {
+    my %volume = ('the mount' => "$mount/Mailroot", 'attributes' => "$mount/Mailroot", 'side files' => "$plain/side",
+        'the volume' => "$image/Mailroot");
+    my $want = sub {
+        my ($id) = @_;
+        my ($text, $streams) = @{ $queue{$id} };
+        return { '' => $text, map { (":$_" => $streams->{$_}) } keys %$streams };
+    };
+    for my $way ('the mount', 'side files', 'attributes', 'the volume') {
+        mounted('xattr') or die if $way eq 'attributes';
+        unmount() if $way eq 'the volume';
+        my $digest = $way eq 'the volume' ? digest_of($image) : '';
+        my $before = snapshot($way eq 'the volume' ? $plain : $volume{$way});
+        for my $id (sort keys %queue) {
+            my ($r, $got, $envelope) = exported($volume{$way}, $id);
+            is(exit_bits($r), '0', "$way: $id") or diag($r->{err});
+            is_deeply(digests($got), digests($want->($id)), '... text and streams, byte by byte');
+            my $json = JSON::PP::decode_json(read_file($envelope));
+            is(join(' ', sort map { $_->{name} } @{ $json->{findings} }),
+                join(' ', $expected{$id} =~ m{([a-z]+\.[a-z-]+)}g), '... and what is wrong with it');
+        }
+        same_tree($before, snapshot($way eq 'the volume' ? $plain : $volume{$way}), "$way: all is as it was");
+        is(digest_of($image), $digest, 'to the last byte') if $digest;
+    }
+    my ($r, $got) = exported("$image/large", 'NTFS_1048576.EML');
+    ok($got->{':PROPERTIES'} eq substr(stream(1 << 20), 0, (1 << 20) - 3) . "\0\0\0", 'a stream of 1 MiB of the volume');
+    mounted('xattr') or die;
+    ($r, $got) = exported("$mount/large", 'NTFS_1048576.EML');
+    is(exit_bits($r), '8', 'as an attribute it cannot be read');
+    like($r->{err}, qr/cannot read its stream PROPERTIES: .*64 KiB/, 'and why');
+    is_deeply([ keys %$got ], [''], 'no half of it is left');
+    like($got->{''}, qr/\A\n\[spoolck: .*64 KiB.*streams_interface=windows\]\n\z/, 'the file tells the remedy, too');
+    mounted('none') or die;
+    ($r, $got) = exported("$mount/Mailroot", 'NTFS_01.EML');
+    like($r->{out}, qr/^  streams   .*hidden by this mount.*streams_interface=windows/m, 'streams that are hidden: it is said') or diag($r->{out}, $r->{err});
+    mounted('windows') or die;
+};
+
 # Invented blocks as in layout.t; here they lie in real streams.
 subtest 'a layout that is learned' => sub {
     my ($family, @roots) = ('chain12', "$mount/Layouts", "$image/Layouts", "$plain/Layouts");
@@ -309,6 +358,9 @@ subtest 'there and back' => sub {
         $r = scan('-n', @$args, "$mount/Mailroot");
         is($r->{summary}{corrupt}, 0, 'a second look finds nothing corrupt');
         my $out = scratch();
+        is(exit_bits($r = spoolck('quarantine', '--store', $store, 'export', '-o', $out, 'NTFS_03.EML')), '0', 'exported') or diag($r->{err});
+        is_deeply({ map { (s{.*\.eml}{}r => sha256_hex(read_file($_))) } glob "$out/*.eml $out/*.eml:*" },
+            { '' => $before->{''}, ':PROPERTIES' => $before->{':PROPERTIES'}, ':huge' => sha256_hex(stream(1 << 20)) }, 'with its streams');
         is(exit_bits($r = spoolck('quarantine', '--store', $store, 'export', '--redact', '-o', $out, 'ntfs_08.eml')), '0',
             'a copy for others can be had') or diag($r->{err});
         my $files = join '', map { read_file($_) } glob "$out/*/spool/*/*";
