@@ -87,8 +87,6 @@ char *escape_word(const char *bytes, size_t len)
 	return g_string_free(out, FALSE);
 }
 
-/* A piece of a file name: harmless characters, others as %NN. What is longer
- * than max keeps its beginning and gets "%~" and 32 digits of its SHA-256. */
 char *escape_name(const char *bytes, size_t len, size_t max)
 {
 	GString *out = g_string_sized_new(len + 16);

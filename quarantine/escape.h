@@ -20,4 +20,8 @@ char *escape_eyes(const void *bytes, size_t len);
  * NULL when neither writes such a text. */
 char *escape_undo(const char *text, size_t *len_r);
 
+/* A piece of a file name: harmless characters, others as %NN; no ':' and no slash. What is longer than `max` bytes (at least 34)
+ * keeps its beginning and gets "%~" and 32 digits of its SHA-256. */
+char *escape_name(const char *bytes, size_t len, size_t max);
+
 #endif

@@ -109,7 +109,6 @@ void streams_ntfs_set(int fd, const json_t *recorded);
 /* ---- escape.c: escape.h, and ---- */
 
 char *escape_word(const char *bytes, size_t len);
-char *escape_name(const char *bytes, size_t len, size_t max);
 
 /* ---- plan.c ---- */
 

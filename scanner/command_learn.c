@@ -7,14 +7,15 @@
  */
 #include "config.h"
 
+#include "beneath.h"
 #include "command.h"
 #include "escape.h"
 #include "layout_file.h"
 #include "learn_run.h"
 #include "spools.h"
+#include "volume.h"
+#include "walk.h"
 
-#include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -37,9 +38,26 @@ struct pair {
 /* The messages of a spool's queue: names in their order, the spool that says how streams are reached. */
 struct queue {
 	struct spool *spool;
-	int dir;
+	int dir;            /* -1 on a volume that is not mounted */
 	GPtrArray *names;
+	int error;          /* of listing them */
 };
+
+/* The directory: the spool's first place. */
+static const char *queue_name(const struct queue *q)
+{
+	return q->spool->format->places[0].name;
+}
+
+static int open_file(const struct queue *q, const char *name, struct reach_part *part)
+{
+	g_autofree char *path = NULL;
+
+	if (!spool_on_volume(q->spool))
+		return reach_file(q->dir, name, part);
+	path = g_strconcat(queue_name(q), "/", name, NULL);
+	return reach_path(&q->spool->reach, -1, path, O_RDONLY, part);
+}
 
 /* All that there is, at most `cap` bytes; 0 or a negative errno. */
 static int read_part(const struct reach_part *part, uint8_t *bytes, size_t cap, size_t *len_r)
@@ -60,7 +78,7 @@ static bool read_pair(const struct queue *q, guint index, struct pair *p)
 	struct file_facts facts;
 	bool ok = false;
 
-	if (reach_file(q->dir, name, &file) < 0)
+	if (open_file(q, name, &file) < 0)
 		return false;
 	if (reach_facts(&file, &facts) == 0 && S_ISREG(facts.mode) &&
 	    reach_list(&q->spool->reach, q->dir, name, &file, &streams) == 0 && *streams.name[0] != '\0' &&
@@ -79,45 +97,46 @@ static gint by_name(gconstpointer a, gconstpointer b)
 	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-/* Open the spool's first place, whatever the case of its name; -1 with errno. */
-static int open_queue(const struct spool *spool)
+/* Names of messages in the queue; what they are on a volume is known by their path, and there is no directory. */
+static bool on_names(void *arg, unsigned place, unsigned depth, const char *dir, const struct walk_name *names, size_t count)
 {
-	DIR *root = fdopendir(openat(spool->root, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-	const struct dirent *entry;
-	int dir = -1;
+	struct queue *q = arg;
 
-	if (root == NULL)
-		return -1;
-	errno = ENOENT;
-	while (dir < 0 && (entry = readdir(root)) != NULL)
-		if (g_ascii_strcasecmp(entry->d_name, spool->format->places[0].name) == 0)
-			dir = openat(spool->root, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	closedir(root);
-	return dir;
+	(void)depth, (void)dir;
+	for (size_t i = 0; i < count; i++)
+		if (q->spool->format->id_of(place, names[i].name).kind == NAME_MESSAGE)
+			g_ptr_array_add(q->names, g_strdup(names[i].name));
+	return true;
 }
 
-/* Names of messages in the queue. */
-static bool list_names(struct queue *q)
+static void on_error(void *arg, const char *dir, int error)
 {
-	DIR *dir;
-	const struct dirent *entry;
+	struct queue *q = arg;
 
-	q->dir = open_queue(q->spool);
-	dir = q->dir >= 0 ? fdopendir(openat(q->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)) : NULL;
-	if (dir == NULL)
-		return false;
-	while ((entry = readdir(dir)) != NULL)
-		if (q->spool->format->id_of(0, entry->d_name).kind == NAME_MESSAGE)
-			g_ptr_array_add(q->names, g_strdup(entry->d_name));
-	closedir(dir);
+	(void)dir;
+	q->error = error;
+}
+
+/* 0 or an errno. */
+static int list_names(struct queue *q)
+{
+	const struct walk_sink sink = { on_names, on_error, q };
+
+	if (!spool_on_volume(q->spool)) {
+		q->dir = open_beneath(q->spool->root, queue_name(q), O_PATH | O_DIRECTORY);
+		if (q->dir < 0)
+			return -q->dir;
+	}
+	walk_place(q->spool, 0, &sink);
 	g_ptr_array_sort(q->names, by_name);
-	return true;
+	return q->error;
 }
 
 /* Open the spool `word`; 0 or an exit status after saying why not. */
 static int open_spool(const struct settings *settings, const char *word, struct queue *q)
 {
 	g_autofree char *error = NULL;
+	int ret;
 
 	*q = (struct queue){ .dir = -1, .names = g_ptr_array_new_with_free_func(g_free) };
 	q->spool = spools_open_one(settings, word, &error);
@@ -125,10 +144,12 @@ static int open_spool(const struct settings *settings, const char *word, struct 
 		return command_failed("%s: %s", word, error);
 	if (strcmp(q->spool->format->name, "iis") != 0)
 		return command_failed("%s: a spool of %s; only IIS keeps properties in blocks", word, q->spool->format->server);
-	if (!list_names(q))
-		return command_failed("%s/%s: %s", q->spool->path, q->spool->format->places[0].name, g_strerror(errno));
+	ret = list_names(q);
+	if (ret != 0 && q->names->len == 0)
+		return command_failed("%s/%s: %s", q->spool->path, queue_name(q),
+				      spool_on_volume(q->spool) ? volume_error(ret) : g_strerror(ret));
 	if (q->names->len == 0)
-		return command_failed("%s/%s: no message is here", q->spool->path, q->spool->format->places[0].name);
+		return command_failed("%s/%s: no message is here", q->spool->path, queue_name(q));
 	if (!reach_sees(&q->spool->reach)) {
 		const char *why = reach_warning(&q->spool->reach);
 
@@ -271,6 +292,7 @@ int command_learn(char **argv)
 
 	if (words[0] == NULL || words[1] != NULL)
 		return command_usage("learn-layout: one SPOOL, a mail server's folder with Queue and Pickup");
+	command_zygote(false); /* who reads a volume comes from it, too; before any mail is read */
 	status = open_spool(common.settings, words[0], &q);
 	if (status == 0)
 		status = verify != NULL ? verify_all(&q, common.all) : learn_all(&q);

@@ -3,7 +3,7 @@
  *
  * Words in, calls to quarantine/ and sentences out. The verbs are in
  * command_quarantine_look.c (list, show, verify), command_quarantine_move.c (add, accept, restore,
- * recover) and command_quarantine_purge.c (purge, keep). Whatever touches a spool holds its lock, and finishes earlier interrupted moves first.
+ * recover), command_quarantine_purge.c (purge, keep) and command_quarantine_export.c. Whatever touches a spool holds its lock, and finishes earlier interrupted moves first.
  */
 #include "config.h"
 

@@ -47,5 +47,6 @@ void text_windows(const struct scan *scan)
 	if (shown > 0)
 		printf("%s  net start SMTPSVC\n", more > 0 ? "  ... and what else is named above\n" : "");
 	if (shown > 0)
-		printf("A move on the same volume keeps the named streams; a copy to another one may not.\n");
+		printf("A move on the same volume keeps the named streams; a copy to another one may not.\n"
+		       "Text, streams and envelope of a message, saved here: spoolck quarantine export SPOOL:ID\n");
 }

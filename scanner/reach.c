@@ -136,6 +136,13 @@ ssize_t reach_read(const struct reach_part *part, uint8_t *to, size_t len, uint6
 	return (ssize_t)done;
 }
 
+bool facts_same(const struct file_facts *a, const struct file_facts *b)
+{
+	return a->ino == b->ino && a->dev == b->dev && a->size == b->size && a->mode == b->mode &&
+	       a->mtime.tv_sec == b->mtime.tv_sec && a->mtime.tv_nsec == b->mtime.tv_nsec &&
+	       a->ctime.tv_sec == b->ctime.tv_sec && a->ctime.tv_nsec == b->ctime.tv_nsec;
+}
+
 void reach_close(struct reach_part *part)
 {
 	if (part->fd >= 0 && !part->borrowed)

@@ -99,6 +99,9 @@ int reach_facts(const struct reach_part *part, struct file_facts *f);
 /* Copy bytes [off, off + len) to `to`: the count, less at the end, or a negative errno. */
 ssize_t reach_read(const struct reach_part *part, uint8_t *to, size_t len, uint64_t off);
 
+/* Did nothing change that a writer changes? */
+bool facts_same(const struct file_facts *a, const struct file_facts *b);
+
 void reach_close(struct reach_part *part);
 
 /* The side files of dir/name that are its streams, for REACH_BESIDE (g_strfreev); NULL = none. */

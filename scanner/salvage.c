@@ -1,8 +1,8 @@
 /*
- * salvage.c - the text of a quarantined message, as far as it can be reached
+ * salvage.c - the text of one message, as far as it can be reached
  *
- * The entry is copied into a directory of its own, laid out as its spool was, and a lane is
- * asked about it. A worker's runs are hostile: they are read below the size of the part
+ * An entry is copied into a directory of its own, laid out as its spool was; a message that still lies in a spool is read
+ * there. A lane is asked about it. A worker's runs are hostile: they are read below the size of the part
  * only, and their sum is bounded, so that pointers that lead back cannot fill a disk. Of a compressed part
  * the worker sends the text itself, which is bounded, too.
  */
@@ -13,26 +13,31 @@
 #include "beneath.h"
 #include "bounds.h"
 #include "escape.h"
+#include "names.h"
 #include "one.h"
 #include "output.h"
+#include "partpath.h"
+#include "volume.h"
 #include "wire.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 struct salvage {
-	char *dir;           /* the layout */
+	char *dir;           /* the layout; NULL: the message is read where it lies, and the spool is the caller's */
 	bool stays;          /* when this is closed */
 	char *id;
 	struct spool *spool; /* NULL: its format is unknown, or there is no worker to ask */
 	int zygote, place;
 	char *path;          /* of the first part */
-	int fds[PARTS_MAX];  /* the parts, by role */
-	char *paths[PARTS_MAX]; /* as the manifest has them */
+	struct reach_part parts[PARTS_MAX]; /* by role */
+	struct file_facts facts[PARTS_MAX]; /* when they were opened */
+	char *paths[PARTS_MAX]; /* as a manifest has them */
 };
 
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
@@ -46,11 +51,10 @@ void salvage_close(struct salvage *s)
 	if (s == NULL)
 		return;
 	for (unsigned i = 0; i < PARTS_MAX; i++) {
-		if (s->fds[i] >= 0)
-			close(s->fds[i]);
+		reach_close(&s->parts[i]);
 		g_free(s->paths[i]);
 	}
-	if (s->spool != NULL)
+	if (s->spool != NULL && s->dir != NULL)
 		spool_close(s->spool);
 	if (!s->stays && s->dir != NULL)
 		nftw(s->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
@@ -59,6 +63,64 @@ void salvage_close(struct salvage *s)
 	g_free(s->path);
 	g_free(s);
 }
+
+static struct salvage *salvage_new(int zygote)
+{
+	struct salvage *s = g_new0(struct salvage, 1);
+
+	for (unsigned i = 0; i < PARTS_MAX; i++)
+		s->parts[i].fd = -1;
+	s->place = -1;
+	s->zygote = zygote;
+	return s;
+}
+
+/* --- Parts ------------------------------------------------------------------------ */
+
+/* The directory of the file at `path`; on a volume, where nobody asks for it, -1. */
+static int open_dir(const struct spool *spool, const char *path)
+{
+	g_autofree char *dir = g_path_get_dirname(path);
+
+	return spool_on_volume(spool) ? -1 : open_beneath(spool->root, dir, O_PATH | O_DIRECTORY);
+}
+
+/* 0 or a negative errno. */
+static int open_part(struct salvage *s, unsigned role, const char *path)
+{
+	struct reach_part *part = &s->parts[role];
+	int dir = open_dir(s->spool, path), ret = dir;
+
+	if (spool_on_volume(s->spool))
+		ret = reach_path(&s->spool->reach, -1, path, O_RDONLY, part);
+	else if (dir >= 0)
+		ret = reach_file(dir, base_of(path), part);
+	if (dir >= 0)
+		close(dir);
+	if (ret == 0)
+		ret = reach_facts(part, &s->facts[role]);
+	if (ret == 0 && !S_ISREG(s->facts[role].mode))
+		ret = -EINVAL;
+	if (ret < 0)
+		reach_close(part);
+	g_free(s->paths[role]);
+	s->paths[role] = escape_json(path, strlen(path));
+	return ret;
+}
+
+bool salvage_unchanged(const struct salvage *s)
+{
+	for (unsigned i = 0; i < PARTS_MAX; i++) {
+		struct file_facts now;
+
+		if (s->parts[i].fd >= 0 &&
+		    (reach_facts(&s->parts[i], &now) < 0 || !facts_same(&s->facts[i], &now)))
+			return false;
+	}
+	return true;
+}
+
+/* --- Opening ---------------------------------------------------------------------- */
 
 /* The places of the format have to be there for the directory to be its spool. */
 static void open_parts(struct salvage *s, const json_t *manifest)
@@ -74,11 +136,8 @@ static void open_parts(struct salvage *s, const json_t *manifest)
 		g_autofree char *bytes = path != NULL ? escape_undo(path, &len) : NULL;
 
 		for (unsigned r = 0; r < f->nroles && r < PARTS_MAX && bytes != NULL; r++)
-			if (g_strcmp0(role, f->roles[r].name) == 0 && s->fds[r] < 0) {
-				s->fds[r] = open_beneath(s->spool->root, bytes, O_RDONLY);
-				g_free(s->paths[r]);
-				s->paths[r] = g_strdup(path);
-			}
+			if (g_strcmp0(role, f->roles[r].name) == 0 && s->parts[r].fd < 0)
+				open_part(s, r, bytes);
 		if (i == 0)
 			s->path = g_steal_pointer(&bytes);
 	}
@@ -95,16 +154,13 @@ struct salvage *salvage_open_in(struct q_store *store, const char *entry, const 
 {
 	const char *id = json_string_value(json_object_get(manifest, "id"));
 	const char *format = json_string_value(json_object_get(manifest, "format"));
-	struct salvage *s = g_new0(struct salvage, 1);
+	struct salvage *s = salvage_new(zygote);
 	g_autofree char *typed = NULL;
 	g_autofree char *error = NULL;
 	unsigned depth;
 	size_t id_len;
 	int dir;
 
-	memset(s->fds, -1, sizeof s->fds);
-	s->place = -1;
-	s->zygote = zygote;
 	s->stays = where != NULL;
 	s->dir = where != NULL ? g_strdup(where) : g_dir_make_tmp("spoolck-XXXXXX", NULL);
 	s->id = id != NULL ? escape_undo(id, &id_len) : NULL;
@@ -126,6 +182,32 @@ struct salvage *salvage_open_in(struct q_store *store, const char *entry, const 
 		s->place = one_place(s->spool->format, s->path, &depth);
 	if (s->path != NULL && s->place < 0)
 		s->place = (int)s->spool->format->loose_place;
+	return s;
+}
+
+struct salvage *salvage_message(struct spool *spool, const struct outcome *o, int zygote, struct q_error *err)
+{
+	const struct format *f = spool->format;
+	struct salvage *s = salvage_new(zygote);
+	char path[PATH_MAX];
+	int ret;
+
+	s->spool = spool;
+	s->id = g_strdup(o->id);
+	s->path = g_strdup(o->path);
+	s->place = (int)o->place;
+	ret = open_part(s, 0, o->path);
+	if (ret < 0) {
+		g_snprintf(err->text, sizeof err->text, "%s: cannot read %s: %s", spool->path, o->path,
+			   spool_on_volume(spool) ? volume_error(-ret) : g_strerror(-ret));
+		salvage_close(s);
+		return NULL;
+	}
+	for (unsigned role = 1; role < f->nroles; role++)
+		if (!f->roles[role].shared &&
+		    part_path(f, &spool->site, o->place, role, o->id, strlen(o->id), outcome_depth(spool, o), o->path,
+			      path, sizeof path))
+			open_part(s, role, path);
 	return s;
 }
 
@@ -199,11 +281,10 @@ struct copying {
 static guint64 total_size(const struct salvage *s)
 {
 	guint64 sum = 0;
-	struct stat st;
 
 	for (unsigned i = 0; i < PARTS_MAX; i++)
-		if (s->fds[i] >= 0 && fstat(s->fds[i], &st) == 0)
-			sum += (guint64)st.st_size;
+		if (s->parts[i].fd >= 0)
+			sum += s->facts[i].size;
 	return sum;
 }
 
@@ -220,8 +301,8 @@ static void copy_run(struct copying *c, const struct run *run)
 	guint64 at = run->offset, end = run->offset + MIN(run->length, c->budget);
 	guint8 buf[16384];
 
-	while (at < end && c->left > 0 && c->s->fds[run->part] >= 0 && end > run->offset) {
-		ssize_t n = pread(c->s->fds[run->part], buf, (size_t)MIN(sizeof buf, end - at), (off_t)at);
+	while (at < end && c->left > 0 && c->s->parts[run->part].fd >= 0 && end > run->offset) {
+		ssize_t n = reach_read(&c->s->parts[run->part], buf, (size_t)MIN(sizeof buf, end - at), at);
 
 		if (n <= 0)
 			break;
@@ -324,4 +405,52 @@ json_t *salvage_recipients(struct salvage *s, bool *cut_r)
 		one_ask(s->spool, s->zygote, (unsigned)s->place, s->path, VERB_DECODE, on_row, &n);
 	*cut_r = n.cut;
 	return n.array;
+}
+
+/* --- Named streams ------------------------------------------------------------------- */
+
+int salvage_streams(const struct salvage *s, struct reach_streams *streams_r)
+{
+	int dir, ret;
+
+	memset(streams_r, 0, sizeof *streams_r);
+	if (s->spool == NULL || s->parts[0].fd < 0)
+		return 0;
+	dir = open_dir(s->spool, s->path);
+	ret = reach_list(&s->spool->reach, dir, base_of(s->path), &s->parts[0], streams_r);
+	if (dir >= 0)
+		close(dir);
+	return ret;
+}
+
+/* Up to the size that it had when it was opened. */
+static int copy_stream(const struct reach_part *stream, guint64 size, FILE *out)
+{
+	guint8 buf[16384];
+	ssize_t n = 1;
+
+	for (guint64 at = 0; at < size && n > 0; at += (guint64)MAX(n, 0)) {
+		n = reach_read(stream, buf, (size_t)MIN(sizeof buf, size - at), at);
+		if (n > 0)
+			fwrite(buf, 1, (size_t)n, out);
+	}
+	return n < 0 ? (int)n : n == 0 ? -ESTALE : 0;
+}
+
+int salvage_stream(const struct salvage *s, const char *stream, FILE *out)
+{
+	int dir = open_dir(s->spool, s->path);
+	struct reach_part part;
+	struct file_facts facts;
+	int ret = reach_stream(&s->spool->reach, dir, base_of(s->path), &s->parts[0], stream, &part);
+
+	if (ret == 0) {
+		ret = reach_facts(&part, &facts);
+		if (ret == 0)
+			ret = S_ISREG(facts.mode) ? copy_stream(&part, facts.size, out) : -EINVAL;
+		reach_close(&part);
+	}
+	if (dir >= 0)
+		close(dir);
+	return ret;
 }

@@ -19,14 +19,6 @@
 
 /* --- One file ---------------------------------------------------------------- */
 
-/* Did anything change that a writer changes? */
-static bool facts_same(const struct file_facts *a, const struct file_facts *b)
-{
-	return a->ino == b->ino && a->dev == b->dev && a->size == b->size && a->mode == b->mode &&
-	       a->mtime.tv_sec == b->mtime.tv_sec && a->mtime.tv_nsec == b->mtime.tv_nsec &&
-	       a->ctime.tv_sec == b->ctime.tv_sec && a->ctime.tv_nsec == b->ctime.tv_nsec;
-}
-
 static void part_fill(struct lane_part *p, const struct file_facts *f)
 {
 	*p = (struct lane_part){ .ino = f->ino, .size = f->size, .mtime = f->mtime.tv_sec,

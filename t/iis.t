@@ -1,7 +1,8 @@
 #!/usr/bin/perl
 # Queues of IIS SMTP on a volume of NTFS that this test makes: whatever way named streams are reached in, a spool has the
 # same findings; a stream that cannot be read whole is unchecked and nothing else; a message leaves and comes back with all its
-# streams; and nothing moves before the operator says that the service is stopped.
+# streams; and nothing moves before the operator says that the service is stopped. Messages are exported, and layouts learned,
+# from the mount and from the volume that is not mounted alike.
 
 use strict;
 use warnings;
@@ -11,6 +12,7 @@ use lib "$FindBin::Bin/lib";
 use Digest::SHA qw(sha256_hex);
 use JSON::PP ();
 use Spoolck;
+use Spoolck::Layouts;
 use Test::More;
 
 if ($> != 0 || !$ENV{SPOOLCK_NS}) {
@@ -237,6 +239,99 @@ subtest 'explained' => sub {
     }
 };
 
+# What an export of SPOOL:ID wrote: text and streams, { '' => text, ':PROPERTIES' => bytes }.
+sub exported {
+    my ($spool, $id) = @_;
+    my $to = scratch();
+    my $r = spoolck('quarantine', '--store', "$store.none", 'export', '--output', $to, "iis:$spool:$id");
+    return ($r, { map { (s{.*\.eml}{}r => read_file($_)) } glob "$to/*.eml $to/*.eml:*" }, glob "$to/*.json");
+}
+
+sub digests { my ($bytes) = @_; return { map { $_ => length($bytes->{$_}) . ' ' . sha256_hex($bytes->{$_}) } keys %$bytes } }
+sub digest_of { my ($path) = @_; return Digest::SHA->new(256)->addfile($path)->hexdigest }
+
+subtest 'exported' => sub {
+    my %volume = ('the mount' => "$mount/Mailroot", 'attributes' => "$mount/Mailroot", 'side files' => "$plain/side",
+        'the volume' => "$image/Mailroot");
+    my $want = sub {
+        my ($id) = @_;
+        my ($text, $streams) = @{ $queue{$id} };
+        return { '' => $text, map { (":$_" => $streams->{$_}) } keys %$streams };
+    };
+    for my $way ('the mount', 'side files', 'attributes', 'the volume') {
+        mounted('xattr') or die if $way eq 'attributes';
+        unmount() if $way eq 'the volume';
+        my $digest = $way eq 'the volume' ? digest_of($image) : '';
+        my $before = snapshot($way eq 'the volume' ? $plain : $volume{$way});
+        for my $id (sort keys %queue) {
+            my ($r, $got, $envelope) = exported($volume{$way}, $id);
+            is(exit_bits($r), '0', "$way: $id") or diag($r->{err});
+            is_deeply(digests($got), digests($want->($id)), '... text and streams, byte by byte');
+            my $json = JSON::PP::decode_json(read_file($envelope));
+            is(join(' ', sort map { $_->{name} } @{ $json->{findings} }),
+                join(' ', $expected{$id} =~ m{([a-z]+\.[a-z-]+)}g), '... and what is wrong with it');
+        }
+        same_tree($before, snapshot($way eq 'the volume' ? $plain : $volume{$way}), "$way: all is as it was");
+        is(digest_of($image), $digest, 'to the last byte') if $digest;
+    }
+    my ($r, $got) = exported("$image/large", 'NTFS_1048576.EML');
+    ok($got->{':PROPERTIES'} eq substr(stream(1 << 20), 0, (1 << 20) - 3) . "\0\0\0", 'a stream of 1 MiB of the volume');
+    mounted('xattr') or die;
+    ($r, $got) = exported("$mount/large", 'NTFS_1048576.EML');
+    is(exit_bits($r), '8', 'as an attribute it cannot be read');
+    like($r->{err}, qr/cannot read its stream PROPERTIES: .*64 KiB/, 'and why');
+    is_deeply([ keys %$got ], [''], 'no half of it is left');
+    like($got->{''}, qr/\A\n\[spoolck: .*64 KiB.*streams_interface=windows\]\n\z/, 'the file tells the remedy, too');
+    mounted('none') or die;
+    ($r, $got) = exported("$mount/Mailroot", 'NTFS_01.EML');
+    like($r->{out}, qr/^  streams   .*hidden by this mount.*streams_interface=windows/m, 'streams that are hidden: it is said') or diag($r->{out}, $r->{err});
+    mounted('windows') or die;
+};
+
+# Invented blocks as in layout.t; here they lie in real streams.
+subtest 'a layout that is learned' => sub {
+    my ($family, @roots) = ('chain12', "$mount/Layouts", "$image/Layouts", "$plain/Layouts");
+    my $messages = messages($family, 40, 7);
+    for my $root (@roots[ 0, 2 ]) {
+        mkdir $_ or die "$_: $!" for $root, map { "$root/$_" } qw(Queue Pickup);
+        write_spool("$root/Queue", $messages);
+        utime time - 3600, time - 3600, glob "$root/Queue/*";
+    }
+    my %learned = map { $_ => spoolck('learn-layout', "iis:$_") } @roots[ 0, 2 ];
+    unmount();
+    $learned{ $roots[1] } = spoolck('learn-layout', "iis:$roots[1]");
+    is(exit_bits($learned{$_}), '0', "$_: learned") or diag($learned{$_}{err}) for @roots;
+    like($learned{ $roots[0] }{out}, qr/^# explained:    40 /m, 'from all messages');
+    is($learned{$_}{out}, $learned{ $roots[0] }{out}, "$_: the same") for @roots[ 1, 2 ];
+    like(spoolck('learn-layout', "iis:$image/Mailroot")->{err}, qr/^spoolck: 6 messages with a property stream: at least/, 'six are too few');
+
+    write_file(my $layout = "$plain/layout", $learned{ $roots[0] }{out});
+    my @by = ('--layout', $layout);
+    my $bad = $messages->[17];
+    my ($length) = grep { $_->{kind} eq 'entry.length' } @{ $bad->{fields} };
+    my $look = sub {
+        my ($root) = @_;
+        my $r = scan(@look, @by, $root);
+        is($r->{summary}{messages}, 40, "$root: all messages") or diag($r->{out}, $r->{err});
+        return { map { ($_->{id} => "$_->{name} $_->{severity} $_->{stream} $_->{offset}") } grep { $_->{severity} ne 'notice' } @{ $r->{findings} } };
+    };
+    is_deeply($look->($roots[1]), {}, 'the volume: no false alarm');
+    mounted('windows') or die;
+    is_deeply($look->($roots[0]), {}, 'nor on the mount');
+    substr $bad->{stream}, $length->{at}, 4, pack 'V', 0x80000000 | $length->{value};
+    write_file("$mount/Layouts/Queue/$bad->{name}:PROPERTIES", $bad->{stream});
+    utime time - 3600, time - 3600, "$mount/Layouts/Queue/$bad->{name}";
+    my $found = $look->($roots[0]);
+    is_deeply([ keys %$found ], [ $bad->{name} ], 'a size that is made wrong is found');
+    like($found->{ $bad->{name} }, qr/^iis\.property-size suspect PROPERTIES \d+$/, 'as suspect');
+    unmount();
+    is_deeply($look->($roots[1]), $found, 'the same on the volume');
+    my $verify = spoolck('learn-layout', '--verify', $layout, "iis:$roots[1]");
+    is(exit_bits($verify), '4', 'learn-layout --verify of the volume');
+    like($verify->{out}, qr/^\Q$bad->{name}\E: suspect.*\n40 messages, 39 explained, 1 contradict/m, 'names the one') or diag($verify->{out}, $verify->{err});
+    mounted('windows') or die;
+};
+
 # All that a message has, by stream.
 sub facts {
     my ($path) = @_;
@@ -263,6 +358,9 @@ subtest 'there and back' => sub {
         $r = scan('-n', @$args, "$mount/Mailroot");
         is($r->{summary}{corrupt}, 0, 'a second look finds nothing corrupt');
         my $out = scratch();
+        is(exit_bits($r = spoolck('quarantine', '--store', $store, 'export', '-o', $out, 'NTFS_03.EML')), '0', 'exported') or diag($r->{err});
+        is_deeply({ map { (s{.*\.eml}{}r => sha256_hex(read_file($_))) } glob "$out/*.eml $out/*.eml:*" },
+            { '' => $before->{''}, ':PROPERTIES' => $before->{':PROPERTIES'}, ':huge' => sha256_hex(stream(1 << 20)) }, 'with its streams');
         is(exit_bits($r = spoolck('quarantine', '--store', $store, 'export', '--redact', '-o', $out, 'ntfs_08.eml')), '0',
             'a copy for others can be had') or diag($r->{err});
         my $files = join '', map { read_file($_) } glob "$out/*/spool/*/*";

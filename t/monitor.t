@@ -69,6 +69,8 @@ subtest 'JSON by the schema' => sub {
     $by_schema->('list', 'quarantine', 'list');
     $by_schema->('show', 'quarantine', 'show', $moved->{entry});
     $by_schema->('export', 'quarantine', 'export', '--output', scratch(), $moved->{entry});
+    my ($left) = grep { $_->{event} eq 'message' } $by_schema->('ok', 'scan', '--all', '-n', $spool);
+    $by_schema->('export of a message', 'quarantine', 'export', '--output', scratch(), "postfix:$spool:$left->{id}");
     $by_schema->('export --redact', 'quarantine', 'export', '--redact', '--output', scratch(), $moved->{entry});
     my $run = sub {
         my ($verb, $result, @words) = @_;

@@ -55,6 +55,17 @@ chmod 0700, map { in_place($_) } @bad;
 sub in_place { return "$there/incoming/$_[0]" }
 my $mounted = scan("postfix:$there");
 
+# What an export of SPOOL:ID writes: ending => bytes.
+sub exported {
+    my ($where, $id, %how) = @_;
+    my $to = scratch();
+    my $r = spoolck(\%how, 'quarantine', 'export', '--store', new_store(), '--output', $to, "postfix:$where:$id");
+    my %files = map { (s{.*/\Q$id\E}{}r => read_file($_)) } glob "$to/*";
+    $files{'.json'} =~ s{\Q$_\E}{}g for $files{'.json'} ? ($to, $where) : (); # paths differ
+    return ($r, \%files);
+}
+my %exported = map { $_ => [ exported($there, $_) ] } @bad;
+
 subtest 'a volume that is mounted' => sub {
     my $r = scan("postfix:$spool");
     is(exit_bits($r), '8', 'is refused');
@@ -88,6 +99,13 @@ subtest 'nothing is written' => sub {
     my $r = spoolck('quarantine', '--store', $store, 'add', "postfix:$spool:$bad[0]");
     isnt(exit_bits($r), '0', 'quarantine add is refused, too');
     like($r->{err}, qr/volumes that are not mounted are only looked at/, 'with the reason') or diag($r->{out});
+    for my $id (@bad) {
+        ($r, my $files) = exported($spool, $id);
+        is(exit_bits($r), '0', 'a message is exported') or diag($r->{err});
+        is_deeply([ sort keys %$files ], [ '.eml', '.json' ], 'text and envelope');
+        is_deeply($files, $exported{$id}[1], 'which are those of the mount');
+    }
+    like($exported{ $bad[0] }[1]{'.eml'}, qr/\A.*\n.*\[spoolck: the text cannot be reached beyond this point: postfix\.\S+\]\n\z/s, 'the end of a text is missing');
     is(digest($volume), $digest, 'no byte of the volume is altered');
 };
 
@@ -96,6 +114,7 @@ subtest 'what is to be done' => sub {
     like($r->{out}, qr/net stop SMTPSVC/, 'stop the service');
     like($r->{out}, qr/move "X:\\Mail\\spool\\incoming\\$bad[0]" "X:\\spoolck\\"/, 'and move the file') or diag($r->{out});
     unlike($r->{out}, qr/spoolck scan -[py]/, 'not with us');
+    like($r->{out}, qr/spoolck quarantine export SPOOL:ID/, 'what can be saved here');
     $r = spoolck('explain', "postfix:$spool:$bad[0]");
     like($r->{out}, qr/message text/, 'explain reads it') or diag($r->{out}, $r->{err});
     $r = spoolck('explain', "postfix:$spool/incoming/$bad[0]");
@@ -111,6 +130,10 @@ subtest 'a volume that is not clean' => sub {
     is($r->{summary}{corrupt}, 0, 'nothing is corrupt');
     is($r->{summary}{suspect}, 3, 'but suspect');
     like($r->{notes}[0]{text} // '', qr/more than suspect: the volume is marked as not clean/, 'and why') or diag($r->{out});
+    ($r, my $files) = exported("$copy/Mail/spool", $bad[0]);
+    is($files->{'.eml'}, $exported{ $bad[0] }[1]{'.eml'}, 'the text is exported, with its mark');
+    unlike($files->{'.json'}, qr/"corrupt"/, 'nothing of it is corrupt');
+    like($r->{out}, qr/damage is not proven: the volume is marked as not clean/, 'and why') or diag($r->{out}, $r->{err});
 };
 
 subtest 'the end of a file that was never written' => sub {
@@ -246,6 +269,11 @@ subtest 'a reader of file systems that was taken over' => sub {
         is($r->{summary}{unchecked}, 1, "$act: the message is unchecked");
         is($r->{summary}{messages}, 203, 'the others are checked');
         is_deeply([ grep { /id=$bad[1]/ } @{ told($r) } ], [ grep { /id=$bad[1]/ } @{ told($mounted) } ], 'and found out');
+    }
+    for my $act (qw(abort garbage)) {
+        my ($r, $files) = exported($spool, $bad[0], program => hostile_program(), env => { SPOOLCK_HOSTILE_VOLUME => "$act:read:$bad_size" });
+        is(exit_bits($r), '8', "export, $act: it could not be checked");
+        like($files->{'.eml'}, qr/\A\n\[spoolck: the text cannot be reached beyond this point: /, 'and has no text');
     }
     for my $act (qw(abort:table hang:open garbage:open abort:list garbage:list slash:list again:list other:list)) {
         my $r = $run->($act);
