@@ -50,8 +50,7 @@ struct mime_node {
 struct mime_open {
 	uint32_t node;
 	bool seen, ended;
-	uint8_t len;
-	uint8_t boundary[MIME_BOUNDARY];
+	uint8_t len;              /* of its boundary */
 };
 
 /* The pass over one text. */
@@ -62,6 +61,7 @@ struct mime {
 	unsigned count, now;      /* nodes; the one in work */
 	unsigned depth;           /* of open[] */
 	struct mime_open open[MIME_DEPTH];
+	uint8_t boundary[MIME_DEPTH][MIME_BOUNDARY];
 	uint64_t header_bytes, addresses;
 	uint64_t said[2];         /* bit per finding of these files, counted from the first */
 	bool exhausted;           /* a budget is spent: no library is to see this */
@@ -96,6 +96,14 @@ struct mime_line {
 	bool ended;               /* there was a line end */
 };
 struct mime_line mime_line(struct cur *text);
+
+/* The part that holds `node`: it stands before it, so going up ends. Of the message: the message. */
+static inline unsigned mime_parent(const struct mime *m, unsigned node)
+{
+	unsigned parent = m->nodes[node].parent;
+
+	return parent < node ? parent : 0;
+}
 
 /* Is the line a boundary of an open multipart? Its index in open[], -1 = no; *end_r = it is the closing one. */
 int mime_boundary(const struct mime *m, const struct mime_line *line, bool *end_r);

@@ -97,7 +97,7 @@ static void content_type(struct mime *m, struct cur c, uint8_t *boundary, size_t
 {
 	struct mime_node *n = &m->nodes[m->now];
 	struct cur word, name;
-	struct mime_value v;
+	struct mime_value v = { .len = 0 };
 
 	mime_skip_comments(&c);
 	n->type.at = cur_offset(&c);
@@ -149,7 +149,7 @@ static bool is_file(const struct mime *m, const struct mime_node *n)
 static void disposition(const struct mime *m, struct mime_node *n, struct cur c)
 {
 	struct cur name;
-	struct mime_value v;
+	struct mime_value v = { .len = 0 };
 
 	if (!is_file(m, n))
 		return;
@@ -185,11 +185,8 @@ static enum mime_encoding encoding_of(struct mime *m, struct cur c)
 	/* Names of one's own begin with x- (RFC 2045 6.3); uuencode is what some wrote before. */
 	if (!begins_with(&word, "x-") && !is_word(word, "uuencode")) {
 		f = mime_say(m, F_MIME_ENCODING, m->now, at, cur_left(&word));
-		if (f != NULL) {
-			size_t len = cur_left(&word) < TEXT_MAX ? cur_left(&word) : TEXT_MAX;
-
-			text_bytes(&f->found, cur_take(&word, len), len);
-		}
+		if (f != NULL)
+			text_left(&f->found, &word);
 	}
 	return MIME_OTHER;
 }
@@ -234,14 +231,11 @@ static void addresses(struct mime *m, struct cur c)
 
 static bool same_bytes(struct cur a, struct cur b)
 {
-	size_t n;
-
 	cur_skip_blanks(&a);
 	cur_skip_blanks(&b);
 	cur_trim(&a);
 	cur_trim(&b);
-	n = cur_left(&a);
-	return n == cur_left(&b) && (n == 0 || memcmp(cur_take(&a, n), cur_take(&b, n), n) == 0);
+	return cur_same(&a, &b);
 }
 
 /* The field is complete: `name` without the colon, its value [at, end) in the text. */
@@ -452,7 +446,7 @@ static void twice(struct mime *m, const struct block *b, enum field which)
 void mime_header(struct mime *m, uint8_t *boundary, size_t *len_r)
 {
 	struct mime_node *n = &m->nodes[m->now];
-	const struct mime_node *parent = &m->nodes[n->parent];
+	const struct mime_node *parent = &m->nodes[mime_parent(m, m->now)];
 	struct block b;
 
 	memset(&b, 0, sizeof b);
@@ -473,7 +467,7 @@ void mime_header(struct mime *m, uint8_t *boundary, size_t *len_r)
 		n->encoding = (uint8_t)encoding_of(m, span_of(m, &b.value[FIELD_ENCODING]));
 	if (b.count[FIELD_TYPE] > 0)
 		content_type(m, span_of(m, &b.value[FIELD_TYPE]), boundary, len_r);
-	else if (parent != n && parent->kind == MIME_MULTIPART && parent->type.len == strlen("multipart/digest") &&
+	else if (m->now > 0 && parent->kind == MIME_MULTIPART && parent->type.len == strlen("multipart/digest") &&
 		 is_word(span_of(m, &parent->type), "multipart/digest"))
 		n->kind = MIME_MESSAGE; /* the default there, RFC 2046 5.1.5 */
 	if (b.count[FIELD_DISPOSITION] > 0)

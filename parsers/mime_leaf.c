@@ -62,9 +62,11 @@ static bool last_of_text(const struct mime *m, const struct mime_node *n)
 
 /* Does a message that another one carries end with this part? Bounces carry the beginning of a large one: cut by who made
  * the bounce, and none of this file's losses. */
-static bool last_of_carried(const struct mime *m, const struct mime_node *n)
+static bool last_of_carried(const struct mime *m, unsigned index)
 {
-	for (uint32_t i = n->parent; i != 0; i = m->nodes[i].parent)
+	const struct mime_node *n = &m->nodes[index];
+
+	for (unsigned i = mime_parent(m, index); i != 0; i = mime_parent(m, i))
 		if (m->nodes[i].kind == MIME_MESSAGE && m->nodes[i].end - n->end <= 2)
 			return !last_of_text(m, n);
 	return false;
@@ -99,13 +101,11 @@ static void declared_size(struct mime *m, unsigned index, uint64_t size)
 static void base64(struct mime *m, unsigned index, struct cur c)
 {
 	const struct mime_node *n = &m->nodes[index];
-	size_t len = cur_left(&c);
-	const uint8_t *p = cur_take(&c, len);
 	uint64_t all = 0, letters = 0, last = n->body;
 	bool padded = false, foreign = false;
 
-	for (size_t i = 0; p != NULL && i < len; i++) {
-		enum letter l = (enum letter)letters_of[p[i]];
+	for (size_t i = 0; cur_left(&c) > 0; i++) {
+		enum letter l = (enum letter)letters_of[cur_u8(&c)];
 
 		if (l == LETTER) {
 			letters = padded ? 1 : letters + 1; /* behind padding another text begins */
@@ -121,7 +121,7 @@ static void base64(struct mime *m, unsigned index, struct cur c)
 			foreign |= l == FOREIGN;
 		}
 	}
-	if (foreign || (m->partial && last_of_text(m, n)) || last_of_carried(m, n))
+	if (foreign || (m->partial && last_of_text(m, n)) || last_of_carried(m, index))
 		return;
 	declared_size(m, index, all * 3 / 4);
 	if (padded || letters % 4 == 0)

@@ -56,18 +56,18 @@ struct mime_line mime_line(struct cur *text)
 
 /* Does the line, its "--" and blanks at its end taken off, stand for this boundary? By their lengths first: an attacker
  * may make the beginnings equal. */
-static bool matches(const struct mime_open *o, const struct cur *line, bool *end_r)
+static bool matches(const struct mime *m, unsigned index, struct cur line, bool *end_r)
 {
-	size_t left = cur_left(line);
-	const uint8_t *p;
+	struct cur boundary = cur_make(m->boundary[index], m->open[index].len, 0), start;
+	size_t left = cur_left(&line), len = cur_left(&boundary);
 
-	*end_r = left == o->len + 2u;
-	if (left != o->len && !*end_r)
+	*end_r = left == len + 2;
+	if (left != len && !*end_r)
 		return false;
-	if (*end_r && (cur_ahead(line, left - 1) != '-' || cur_ahead(line, left - 2) != '-'))
+	if (*end_r && (cur_ahead(&line, left - 1) != '-' || cur_ahead(&line, left - 2) != '-'))
 		return false;
-	p = cur_view(line, o->len);
-	return p != NULL && memcmp(p, o->boundary, o->len) == 0;
+	start = cur_sub(&line, len);
+	return cur_same(&start, &boundary);
 }
 
 int mime_boundary(const struct mime *m, const struct mime_line *line, bool *end_r)
@@ -81,7 +81,7 @@ int mime_boundary(const struct mime *m, const struct mime_line *line, bool *end_
 	/* An inner multipart may have the boundary of the outer one; when it has ended the outer is meant. */
 	for (unsigned round = 0; round < 2; round++)
 		for (unsigned i = m->depth; i > 0; i--)
-			if (m->open[i - 1].ended == (round == 1) && matches(&m->open[i - 1], &c, end_r))
+			if (m->open[i - 1].ended == (round == 1) && matches(m, i - 1, c, end_r))
 				return (int)(i - 1);
 	return -1;
 }
@@ -93,7 +93,6 @@ static void begin(struct mime *m, unsigned parent)
 {
 	uint64_t at = cur_offset(&m->text);
 	unsigned depth = m->count > 0 ? m->nodes[parent].depth + 1u : 0;
-	struct mime_node *n;
 
 	if (m->count >= MIME_PARTS) {
 		mime_exhaust(m, F_DEEP_BUDGET_PARTS, at, MIME_PARTS);
@@ -103,11 +102,8 @@ static void begin(struct mime *m, unsigned parent)
 		mime_exhaust(m, F_DEEP_BUDGET_DEPTH, at, MIME_DEPTH);
 		return;
 	}
-	n = &m->nodes[m->count];
-	memset(n, 0, sizeof *n);
-	n->header = n->body = n->end = at;
-	n->parent = parent;
-	n->depth = (uint8_t)depth;
+	m->nodes[m->count] = (struct mime_node){ .header = at, .body = at, .end = at, .parent = parent,
+						 .depth = (uint8_t)depth };
 	m->now = m->count++;
 }
 
@@ -120,7 +116,7 @@ static void end_below(struct mime *m, unsigned up, uint64_t at)
 		n->end = at > n->body ? at : n->body;
 		if (n->body > n->end)
 			n->body = n->end;
-		m->now = n->parent;
+		m->now = mime_parent(m, m->now);
 	}
 }
 
@@ -128,7 +124,7 @@ static void end_below(struct mime *m, unsigned up, uint64_t at)
 static bool carried(const struct mime *m, unsigned node)
 {
 	while (node != 0) {
-		node = m->nodes[node].parent;
+		node = mime_parent(m, node);
 		if (m->nodes[node].kind == MIME_MESSAGE)
 			return true;
 	}
@@ -181,7 +177,7 @@ static void on_boundary(struct mime *m, unsigned index, bool end, const struct m
 /* The header block of the node in work, and what follows from it. */
 static void header(struct mime *m)
 {
-	uint8_t boundary[MIME_BOUNDARY];
+	uint8_t boundary[MIME_BOUNDARY] = { 0 };
 	size_t len = 0;
 	struct mime_node *n;
 
@@ -193,7 +189,7 @@ static void header(struct mime *m)
 		o->node = m->now;
 		o->seen = o->ended = false;
 		o->len = (uint8_t)len;
-		memcpy(o->boundary, boundary, len);
+		memcpy(m->boundary[m->depth - 1], boundary, len);
 	}
 }
 
