@@ -35,7 +35,8 @@ static const struct place places[IIS_PLACES] = {
 			  .shelved = "given up (Badmail/)" },
 };
 
-#define STREAM { .name = "named stream", .checked = true, .whole = true, .stream = true, .records = true }
+#define STREAM { .name = "named stream", .checked = true, .whole = true, .stream = true, .records = true, \
+		 .most = IIS_PROPERTIES_MOST }
 
 static const struct role roles[IIS_ROLES] = {
 	[IIS_TEXT] = { .name = "message", .checked = true },

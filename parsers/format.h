@@ -63,6 +63,8 @@ struct role {
 	                       * and it stays when one of them leaves */
 	bool stream;          /* a named stream of the anchor; which one, says its part. Those whose names are
 	                       * configured come first, in that order */
+	uint64_t most;        /* of one that is `whole`: the server cannot have written more. Of a longer one check() gets
+	                       * its facts and no bytes; 0 = there is no such limit */
 	bool records;         /* binary records: bytes of any value are usual in it. Else it is lines of text */
 	bool unpacked;        /* no file: the text that the anchor unpacks to, when compressed() says so */
 };

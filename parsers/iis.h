@@ -29,6 +29,7 @@
 #define IIS_SETTLED 900           /* ... in which an SMTP session may be about to add to it */
 #define IIS_PICKUP_HEADER (64u << 10) /* Exchange: header of a file in Pickup, by default */
 #define IIS_PICKUP_RECIPIENTS 100u    /* ... its recipients */
+#define IIS_PROPERTIES_MOST UINT32_MAX /* IMailMsgPropertyStream counts with 32 bits */
 #define IIS_ADDRESSES 16u         /* addresses of the header that are looked for in a stream */
 
 /* --- Places, parts ------------------------------------------------------------ */

@@ -261,6 +261,15 @@ static void check_one(const struct iis_work *x, unsigned role, bool others)
 	size_t tail = zero_tail(p);
 	struct finding *f;
 
+	if (p->size > IIS_PROPERTIES_MOST) {
+		if (!is_known(x->m, role))
+			return;
+		f = note(x, F_IIS_PROPERTY_LONG, role, 0, p->size);
+		text_str(&f->expected, "at most ");
+		text_u64(&f->expected, IIS_PROPERTIES_MOST);
+		text_str(&f->expected, " bytes");
+		return;
+	}
 	if (!iis_settled(x->m) && (p->size == 0 || is_zero(p)))
 		return; /* room may have been made for what is to come */
 	if (!is_known(x->m, role)) {

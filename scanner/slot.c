@@ -65,9 +65,12 @@ static enum load load_part(struct slot *s, const struct slot_source *src, unsign
 	size_t len = f->size > most ? most : (size_t)f->size;
 	ssize_t got;
 
-	if (whole && f->size > most)
-		return unchecked(end, UNCHECKED_TOO_BIG, 0, 0);
 	part_fill(p, f);
+	if (whole && f->size > most) {
+		uint64_t never = src->config->format->roles[role].most;
+
+		return never > 0 && f->size > never ? LOAD_OK : unchecked(end, UNCHECKED_TOO_BIG, 0, 0);
+	}
 	p->data = lanemem_take(src->mem, len);
 	if (p->data == 0)
 		return LOAD_FULL;

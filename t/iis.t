@@ -186,6 +186,23 @@ subtest 'large streams' => sub {
     mounted('windows') or die;
 };
 
+subtest 'streams longer than what is read, and than any can be' => sub {
+    my $root = scratch() . '/Mailroot';
+    mkdir $_ or die "$_: $!" for $root, map { "$root/$_" } qw(Queue Pickup Drop Badmail);
+    for (['NTFS_0a.EML', 20 << 20], ['NTFS_0b.EML', (1 << 32) - 1], ['NTFS_0c.EML', 1 << 32]) {
+        my ($name, $size) = @$_;
+        write_file("$root/Queue/$name", "From: a\@example.org\r\nTo: b\@example.org\r\n\r\nx\r\n");
+        write_file("$root/Queue/$name:PROPERTIES", '');
+        truncate "$root/Queue/$name:PROPERTIES", $size or die "truncate: $!"; # a hole
+        utime time - 7200, time - 7200, "$root/Queue/$name", "$root/Queue/$name:PROPERTIES";
+    }
+    my $long = scan(@look, "iis:$root");
+    is_deeply({ map { $_->{id} => $_->{verdict} } @{ $long->{messages} } },
+        { 'NTFS_0a.EML' => 'unchecked', 'NTFS_0b.EML' => 'unchecked', 'NTFS_0c.EML' => 'corrupt' }, 'streams too long to be read, and too long to be');
+    is(join(' ', map { "$_->{name} $_->{stream} $_->{length}" } @{ $long->{findings} }), 'iis.property-long PROPERTIES 4294967296', 'which is said');
+    like(spoolck('explain', "iis:$root:NTFS_0c.EML")->{out}, qr/iis\.property-long|longer than 4 GiB/, 'and explained');
+};
+
 subtest 'sparse and compressed streams' => sub {
     my $root = "$mount/odd";
     mkdir $_ for $root, map { "$root/$_" } qw(Queue Pickup);
