@@ -82,10 +82,10 @@ sub log_to {
     my ($path) = @_;
     unlink '/run/log';
     my $socket = IO::Socket::UNIX->new(Type => Socket::SOCK_DGRAM(), Local => '/run/log') or die "/run/log: $!";
+    open my $out, '>>', $path or die "$path: $!";
+    $out->autoflush(1);
     my $pid = fork // die;
     if (!$pid) {
-        open my $out, '>>', $path or POSIX::_exit(1);
-        $out->autoflush(1);
         while (defined recv $socket, my $line, 8192, 0) { print {$out} $line =~ s/^<\d+>//r =~ tr/\n\0/ /r, "\n" }
         POSIX::_exit(0);
     }
