@@ -102,9 +102,9 @@ static void add(unsigned index, const char *name)
 			ended(s, &end);
 			return;
 		}
-		if (done == LOAD_OK && (!s->stream || b->count == 0)) {
+		if (done == LOAD_OK && (s->open == 0 || b->count == 0)) {
 			b->count++;
-			if (s->stream || b->count == BATCH_MAX || b->mem->used > BATCH_BYTES)
+			if (s->open != 0 || b->count == BATCH_MAX || b->mem->used > BATCH_BYTES)
 				batch_flush();
 			return;
 		}
