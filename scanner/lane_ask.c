@@ -289,8 +289,11 @@ static void ask_singly(const struct round *round, enum unchecked why,
 	for (one.first = round->first; one.first < round->first + round->n; one.first++) {
 		struct slot *s = &one.batch->slots[one.first];
 
-		if (!s->answered && (round->n == 1 || !ask(&one, &why)))
-			fail(one.batch, s, why);
+		if (s->answered || (round->n > 1 && ask(&one, &why)))
+			continue;
+		fail(one.batch, s, why);
+		if (why == UNCHECKED_HUNG)
+			out_send(); /* WORKER_DEADLINE_MS went by in silence */
 	}
 }
 

@@ -34,7 +34,7 @@ void out_job(uint32_t seq)
 	memset(out.ages, 0, sizeof out.ages);
 }
 
-static void flush(void)
+void out_send(void)
 {
 	if (out.len > 0 && send(out.coordinator, out.frame, out.len, MSG_NOSIGNAL) < 0)
 		_exit(0);
@@ -52,7 +52,7 @@ static void put_result(const struct lane_result *head, const char *path, const s
 		       const struct answer *deep)
 {
 	if (sizeof *head + head->path_len + head->answer_len + head->deep_len > sizeof out.frame - out.len)
-		flush();
+		out_send();
 	put(head, sizeof *head);
 	put(path, head->path_len);
 	if (answer != NULL)
@@ -93,5 +93,5 @@ void out_done(void)
 
 	memcpy(done.ages, out.ages, sizeof done.ages);
 	put_result(&done, "", NULL, NULL);
-	flush();
+	out_send();
 }

@@ -32,6 +32,9 @@ void out_result(const struct slot *s, const struct load_end *end, const struct a
 /* Count a message of `size` bytes without a finding, that arrived then (seconds since 1970). */
 void out_clean(int64_t arrival, uint64_t size);
 
+/* Send what was gathered: what comes next may take so long that the reader would seem to hang. */
+void out_send(void);
+
 /* Tell that the job is done, and send everything. */
 void out_done(void);
 
