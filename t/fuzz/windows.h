@@ -56,15 +56,21 @@ static inline void fuzz_sane_report(const struct report *r)
 	}
 }
 
+/* Member by member: what is not set, and padding, holds anything. */
 static inline void fuzz_same_report(const struct report *first, const struct report *second)
 {
 	must(first->count == second->count && first->more == second->more);
+	must(first->has_sender == second->has_sender && first->has_arrival == second->has_arrival);
 	must(first->sender_len == second->sender_len && first->recipient_len == second->recipient_len);
-	must(first->arrival == second->arrival && first->recipients == second->recipients);
+	must(memcmp(first->sender, second->sender, first->sender_len) == 0);
+	must(memcmp(first->recipient, second->recipient, first->recipient_len) == 0);
+	must(first->recipients == second->recipients && first->recipients_done == second->recipients_done);
+	must(first->arrival == second->arrival);
 	for (unsigned i = 0; i < first->count; i++) {
 		const struct finding *a = &first->findings[i], *b = &second->findings[i];
 
 		must(a->id == b->id && a->severity == b->severity && a->impact == b->impact);
+		must(a->unit == b->unit && a->deadline == b->deadline);
 		must(a->part == b->part && a->offset == b->offset && a->length == b->length);
 		fuzz_same_text(&a->field, &b->field);
 		fuzz_same_text(&a->expected, &b->expected);
