@@ -6,7 +6,7 @@
  *
  * Input: bit 0 of the first byte = the text goes on; the rest is the text.
  */
-#include "windows.h"
+#include "reports.h"
 
 #include "mime.h"
 
