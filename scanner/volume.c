@@ -355,9 +355,6 @@ const char *volume_error(int error)
 	case EPROTO: return "the process that reads the file system answered nonsense";
 	case EOWNERDEAD: return "the process that reads the file system died or hung too often; no more is tried";
 	case ESTALE: return "its place in the file system is another file's by now";
-	case EOPNOTSUPP:
-		return "the libfsntfs that spoolck was built with cannot be given an open disk (Debian 13): "
-		       "mount the volume with ntfs-3g -o ro,streams_interface=windows";
 	case ENOKEY: return "encrypted, and the key is not here";
 	}
 	return g_strerror(error);

@@ -375,7 +375,6 @@ static int put_bytes(unsigned k)
 
 static int library_open(void)
 {
-#if HAVE_DECL_LIBFSNTFS_VOLUME_OPEN_FILE_IO_HANDLE
 	s.io = volume_io_open(s.request.off, s.request.size);
 	if (s.io == NULL || libfsntfs_volume_initialize(&s.volume, NULL) != 1)
 		return ENOMEM;
@@ -383,9 +382,6 @@ static int library_open(void)
 	    libfsntfs_volume_get_file_entry_by_index(s.volume, RECORD_MFT, &s.mft, NULL) != 1)
 		return damaged();
 	return 0;
-#else
-	return EOPNOTSUPP; /* it would open a file by its name, which nobody can here */
-#endif
 }
 
 static int put_facts(void)
