@@ -148,6 +148,19 @@ subtest 'Sendmail: what no server at work looks like is told all the same' => su
     let_go($_) for @held;
 };
 
+subtest 'Sendmail: one id twice' => sub {
+    my $dir = sendmail_queue();
+    sendmail_message($dir, $id);
+    copy("$dir/qf$id", "$dir/hf$id") or die;
+    my $twins = sub { return join ' ', map { $_->{name} } grep { $_->{severity} ne 'notice' } @{ scan("sendmail:$dir")->{findings} } };
+    for my $name ("qf$id", "hf$id") {
+        my $pid = holding(sub { my $fh = opened("$dir/$name"); flock $fh, LOCK_EX | LOCK_NB or die "$!"; $fh });
+        is($twins->(), '', "is the work of who holds $name, and gives the message its other name");
+        let_go($pid);
+    }
+    is($twins->(), 'sendmail.twin', 'when nobody does, it is told');
+};
+
 subtest 'Exim: a text that is gone already' => sub {
     my ($dir, $store) = (exim_queue(), new_store());
     my ($other, $lost) = map { $old_id =~ s/^.{6}/$_/r } qw(1xUMEA 1xUMEB);
