@@ -407,6 +407,19 @@ subtest 'there and back' => sub {
     same_tree($before_side, snapshot($side), 'everything is back');
 };
 
+# More names than are handed on at once, on a volume that is asked other things in between.
+subtest 'a folder of many files' => sub {
+    my ($root, $n) = ('Many', 22_000);
+    mkdir $_ for "$mount/$root", map { "$mount/$root/$_" } qw(Queue Pickup Badmail);
+    write_file("$mount/$root/Badmail/$_.BDP", 'x') for 1 .. $n;
+    unmount();
+    my $r = scan(@look, "iis:$image/$root");
+    is(exit_bits($r), '0', 'all of it can be read') or diag(note_of($r));
+    my %orphans = map { $_->{part} => 1 } grep { $_->{name} eq 'iis.badmail-orphan' } @{ $r->{findings} };
+    is(scalar keys %orphans, $n, 'and each file is met');
+    mounted('windows') or die;
+};
+
 subtest 'names of streams that the operator chooses' => sub {
     my $r = scan(@look, '--streams', 'Zone', "$plain/side");
     is(findings($r)->{'NTFS_07.EML'}, 'corrupt iis.property-zeros/Zone', 'another stream is the one that counts');

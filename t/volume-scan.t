@@ -275,6 +275,11 @@ subtest 'a reader of file systems that was taken over' => sub {
         is(exit_bits($r), '8', "export, $act: it could not be checked");
         like($files->{'.eml'}, qr/\A\n\[spoolck: the text cannot be reached beyond this point: /, 'and has no text');
     }
+    # Freed memory is filled, so that what is found in it is nonsense.
+    my $r = spoolck({ program => hostile_program(), env => { SPOOLCK_HOSTILE_VOLUME => 'twice:list', MALLOC_PERTURB_ => 165 } },
+        'scan', "postfix:$spool");
+    is(exit_bits($r), '8', 'a name that stands twice in a directory');
+    like($r->{err}, qr/cannot open: No such file/, 'leads where the first one does') or diag($r->{err});
     for my $act (qw(abort:table hang:open garbage:open abort:list garbage:list slash:list again:list other:list)) {
         my $r = $run->($act);
         is(exit_bits($r), '8', "$act: an error");
