@@ -268,14 +268,14 @@ static void test_foreign_stream(void)
 /* --- The text ----------------------------------------------------------------------------- */
 
 /* A text in which another one begins at `at`, in the middle of a line. */
-static GBytes *spliced(size_t at)
+static GBytes *spliced(size_t at, char before)
 {
 	static const char other[] = "Received: from c by d\r\n";
 	GBytes *all = text(HEADER, 9000, 0, 0, 0);
 	size_t size;
 	uint8_t *p = g_bytes_unref_to_data(all, &size);
 
-	p[at - 1] = 'x';
+	p[at - 1] = (uint8_t)before;
 	memcpy(p + at, other, sizeof other - 1);
 	return g_bytes_new_take(p, size);
 }
@@ -301,8 +301,10 @@ static void test_text(void)
 	with(IIS_TEXT, text(HEADER, 12288, 4096, 200, 7), NULL);
 	with(IIS_TEXT, text(HEADER, 12288, 4096, 4096, 0xe9), NULL); /* Latin-1 and the like */
 	with(IIS_TEXT, text(BINARY, 12288, 4096, 4096, 7), NULL);
-	with(IIS_TEXT, spliced(4096), "text-foreign suspect");
-	with(IIS_TEXT, spliced(4097), NULL);
+	with(IIS_TEXT, spliced(4096, 'x'), "text-foreign suspect");
+	with(IIS_TEXT, spliced(4097, 'x'), NULL);
+	with(IIS_TEXT, spliced(4096, ' '), NULL); /* a header that somebody quotes, in "> " or indented */
+	with(IIS_TEXT, spliced(4096, '>'), NULL);
 	with(IIS_TEXT, TEXT("no header\r\nFrom: bob@example.net\r\n\r\n"), "text-header notice");
 	with(IIS_TEXT, TEXT(HEADER "no end"), "text-unended notice");
 }
@@ -428,6 +430,32 @@ static void test_props(void)
 		  "extended-base64 suspect");
 }
 
+/* A sound header that is longer than what is read of it: wherever that ends, it is no damage. */
+static void test_long_header(void)
+{
+	static const char block[] = KEY "\17\0\34\0\0\0a text of twenty-eight bytes";
+	g_autofree char *base64 = g_base64_encode((const guchar *)block, sizeof block - 1);
+	g_autofree char *line = g_strdup_printf("X-Receiver: <bob@example.net>; X-ExtendedProps=%s\r\n", base64);
+
+	for (size_t shift = 0; shift < strlen(line); shift += 7) {
+		g_autofree char *pad = g_strnfill(shift, 'x');
+		GString *replay = g_string_new("X-Sender: <a@b>\r\n"), *pickup = g_string_new("Subject: x\r\n");
+
+		g_string_append_printf(replay, "X-HeloDomain: x%s\r\n", pad);
+		g_string_append_printf(pickup, "X-Pad: %s\r\n", pad);
+		while (replay->len < IIS_HEADER_MAX + 1000)
+			g_string_append(replay, line);
+		while (pickup->len < IIS_HEADER_MAX + 1000)
+			g_string_append(pickup, "Keywords-Of-Some-Length: x\r\n more\r\n");
+		g_string_append(replay, "From: a@b\r\n\r\nx\r\n");
+		g_string_append(pickup, "From: a@b\r\nTo: c@d\r\n\r\nx\r\n");
+		submitted(IIS_REPLAY, "a.eml", replay->str, NULL);
+		submitted(IIS_PICKUP, "a.eml", pickup->str, NULL);
+		g_string_free(replay, TRUE);
+		g_string_free(pickup, TRUE);
+	}
+}
+
 /* --- Names -------------------------------------------------------------------------------------- */
 
 static void name(unsigned place, const char *path, enum name_kind kind, unsigned role, const char *id)
@@ -491,6 +519,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/iis/envelope", test_envelope);
 	g_test_add_func("/iis/badmail", test_badmail);
 	g_test_add_func("/iis/props", test_props);
+	g_test_add_func("/iis/long-header", test_long_header);
 	g_test_add_func("/iis/names", test_names);
 	g_test_add_func("/iis/bid", test_bid);
 	return g_test_run();
