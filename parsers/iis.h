@@ -131,6 +131,7 @@ struct iis_check {
 	uint64_t other;       /* the first block that does, 0 = none */
 	uint64_t foreign, foreign_blocks; /* the first block that is no text, and how many are not */
 	struct layout_scratch layout;
+	struct report by_layout; /* what it said */
 };
 
 struct iis_work {

@@ -24,6 +24,7 @@ struct input {
 	const char *name[IIS_ROLES];
 	int64_t age;
 	bool unseen, more, force;
+	struct layout layout;     /* of property streams; entry_size 0 = there is none */
 	size_t window;            /* of the text; 0 = as asked */
 };
 
@@ -63,7 +64,8 @@ static void fill(struct message *m, const struct input *in)
 	m->id_len = strlen(in->id);
 	m->force = in->force;
 	m->more_streams = in->more;
-	m->site = (struct site){ .now = NOW, .streams_seen = !in->unseen, .streams_known = 2 };
+	m->site = (struct site){ .now = NOW, .streams_seen = !in->unseen, .streams_known = 2,
+				  .layout = in->layout };
 	for (unsigned role = 0; role < IIS_ROLES; role++) {
 		if (in->part[role] == NULL)
 			continue;
@@ -309,6 +311,50 @@ static void test_text(void)
 	with(IIS_TEXT, TEXT(HEADER "no end"), "text-unended notice");
 }
 
+/* --- A layout --------------------------------------------------------------------------------- */
+
+/* A block of `n` entries (id, offset, length), none of which has its value in the stream. */
+static GBytes *astray(unsigned n)
+{
+	static const uint8_t entry[] = { 2, 0x10, 0, 0, 0xf0, 0xff, 0xff, 0x7f, 5, 0, 0, 0 };
+	GByteArray *a = g_byte_array_new();
+
+	for (unsigned i = 0; i < n; i++)
+		g_byte_array_append(a, entry, sizeof entry);
+	g_byte_array_append(a, (const guint8 *)"a@b", 4);
+	return g_byte_array_free_to_bytes(a);
+}
+
+/* More violations than a report has room for, behind a notice whose place one of them takes. */
+static void test_layout(void)
+{
+	struct input in = healthy();
+	char *got;
+
+	g_bytes_unref(in.part[IIS_TEXT]);
+	g_bytes_unref(in.part[IIS_STREAM]);
+	in.part[IIS_TEXT] = TEXT("no header\r\nFrom: bob@example.net\r\n\r\n");
+	in.part[IIS_STREAM] = astray(40);
+	in.layout = (struct layout){ .confirmed = true, .entry_size = 12, .id = { 0, 4 }, .offset = { 4, 4 }, .length = { 8, 4 },
+				     .alignment = 1 };
+	g_assert_null(layout_sound(&in.layout));
+	for (unsigned settled = 0; settled < 2; settled++) {
+		struct report r;
+
+		in.age = settled ? IIS_SETTLED : IIS_SETTLED - 1;
+		got = check_once(&in, &r);
+		g_assert_cmpuint(r.count, ==, REPORT_MAX);
+		g_assert_cmpuint(r.more, >=, 40 - REPORT_MAX);
+		g_assert_true((strstr(got, "corrupt") != NULL) == settled); /* a session may be about to complete it */
+		for (unsigned i = 0; i < r.count; i++)
+			if (r.findings[i].id == F_IIS_PROPERTY_OFFSET)
+				g_assert_cmpmem(r.findings[i].field.bytes, 25, "stream PROPERTIES, entry ", 25);
+		g_free(got);
+	}
+	g_bytes_unref(in.part[IIS_TEXT]);
+	g_bytes_unref(in.part[IIS_STREAM]);
+}
+
 /* --- Pickup, Replay, Badmail ----------------------------------------------------------------- */
 
 static void submitted(unsigned place, const char *id, const char *bytes, const char *expected)
@@ -514,6 +560,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/iis/tail", test_tail);
 	g_test_add_func("/iis/foreign-stream", test_foreign_stream);
 	g_test_add_func("/iis/text", test_text);
+	g_test_add_func("/iis/layout", test_layout);
 	g_test_add_func("/iis/pickup", test_pickup);
 	g_test_add_func("/iis/replay", test_replay);
 	g_test_add_func("/iis/envelope", test_envelope);
