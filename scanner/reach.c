@@ -319,19 +319,16 @@ static int list_beside(int dir, const char *name, GPtrArray *names)
 	return 0;
 }
 
-char **reach_beside(int dir, const char *name)
+int reach_beside(int dir, const char *name, char ***names_r)
 {
-	GPtrArray *names = g_ptr_array_new();
+	GPtrArray *streams = g_ptr_array_new_with_free_func(g_free);
+	int ret = list_beside(dir, name, streams);
 
-	list_beside(dir, name, names);
-	for (guint i = 0; i < names->len; i++) {
-		char *stream = names->pdata[i];
-
-		names->pdata[i] = g_strconcat(name, ":", stream, NULL);
-		g_free(stream);
-	}
-	g_ptr_array_add(names, NULL);
-	return (char **)g_ptr_array_free(names, FALSE);
+	*names_r = ret == 0 ? g_new0(char *, streams->len + 1) : NULL;
+	for (guint i = 0; ret == 0 && i < streams->len; i++)
+		(*names_r)[i] = g_strconcat(name, ":", (char *)streams->pdata[i], NULL);
+	g_ptr_array_unref(streams);
+	return ret;
 }
 
 /* With those that can be opened by name, but are in no list: a share shows them so. */

@@ -598,6 +598,7 @@ static void test_reach_beside(void)
 	const struct reach r = { .way = REACH_BESIDE, .names = known };
 	struct reach_part file = { .fd = -1 };
 	struct reach_streams streams;
+	g_auto(GStrv) names = NULL;
 	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), none = open("/dev/null", O_RDONLY | O_CLOEXEC);
 
 	g_assert_cmpint(fd, >=, 0);
@@ -607,6 +608,11 @@ static void test_reach_beside(void)
 	g_assert_cmpint(reach_list(&r, fd, "n.EML", &file, &streams), ==, 0);
 	g_assert_cmpstr(streams.name[0], ==, "");
 	g_assert_cmpint(reach_list(&r, none, "m.EML", &file, &streams), ==, -ENOTDIR);
+	g_assert_cmpint(reach_beside(none, "m.EML", &names), ==, -ENOTDIR); /* what moves a message leaves it alone then */
+	g_assert_null(names);
+	g_assert_cmpint(reach_beside(fd, "m.EML", &names), ==, 0);
+	g_assert_cmpstr(names[0], ==, "m.EML:PROPERTIES");
+	g_assert_null(names[1]);
 	g_assert_cmpint(reach_list(&r, fd, "m.EML", &file, &streams), ==, 0);
 	g_assert_cmpstr(streams.name[0], ==, "PROPERTIES");
 	unlink(side);
