@@ -407,6 +407,21 @@ subtest 'there and back' => sub {
     same_tree($before_side, snapshot($side), 'everything is back');
 };
 
+# A stream whose name is damaged may be the one that seems to be missing.
+subtest 'streams that a damaged volume does not show' => sub {
+    unmount();
+    my $raw = read_file($image);
+    my ($name, $bad) = map { join '', map { "$_\0" } split // } 'PROPERTIES', 'PR/PERTIES';
+    $raw =~ s/\Q$name\E/$bad/g;
+    write_file("$image.bad", $raw);
+    my $got = findings(scan(@look, "iis:$image.bad/Mailroot"));
+    my %want = map { $_ => 'unchecked' } keys %queue;
+    $want{$_} = $expected{$_} for 'NTFS_05.EML', 'NTFS_06.EML';
+    is_deeply($got, \%want, 'are not taken for missing');
+    unlink "$image.bad";
+    mounted('windows') or die;
+};
+
 # More names than are handed on at once, on a volume that is asked other things in between.
 subtest 'a folder of many files' => sub {
     my ($root, $n) = ('Many', 22_000);
