@@ -458,6 +458,13 @@ subtest 'where the folders are' => sub {
     utime time - 3600, time - 3600, "$plain/TransportRoles/Replay/x.eml";
     $r = scan(@look, "$plain/TransportRoles");
     is(findings($r)->{'x.eml'}, 'suspect iis.replay-syntax iis.replay-syntax', 'Exchange 2007 and later');
+
+    mkdir $_ for "$mount/TransportRoles", map { "$mount/TransportRoles/$_" } qw(Pickup Replay);
+    write_file("$mount/TransportRoles/Replay/y.eml", "\0" x 900);
+    utime time - 3600, time - 3600, "$mount/TransportRoles/Replay/y.eml";
+    unmount();
+    like(spoolck('scan', "iis:$image/TransportRoles")->{out},
+        qr{net stop MSExchangeTransport\n.*move /-Y "X:\\TransportRoles\\Replay\\y\.eml".*net start MSExchangeTransport\n}s, 'whose service is another one');
 };
 
 done_testing();

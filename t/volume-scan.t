@@ -112,7 +112,7 @@ subtest 'nothing is written' => sub {
 subtest 'what is to be done' => sub {
     my $r = spoolck('scan', $spool);
     like($r->{out}, qr/net stop SMTPSVC/, 'stop the service');
-    like($r->{out}, qr/move "X:\\Mail\\spool\\incoming\\$bad[0]" "X:\\spoolck\\"/, 'and move the file') or diag($r->{out});
+    like($r->{out}, qr{move /-Y "X:\\Mail\\spool\\incoming\\$bad[0]" "X:\\spoolck\\"}, 'and move the file') or diag($r->{out});
     unlike($r->{out}, qr/spoolck scan -[py]/, 'not with us');
     like($r->{out}, qr/spoolck quarantine export SPOOL:ID/, 'what can be saved here');
     $r = spoolck('explain', "postfix:$spool:$bad[0]");
@@ -194,7 +194,7 @@ subtest 'mailroots of IIS and Exchange' => sub {
     ok($bad, 'there is damage') or return;
     my $r = spoolck('scan', "iis:$bad->{spool}");
     (my $windows = $bad->{spool} =~ s{^\Q$disk\E/}{}r . "/$bad->{parts}[0]") =~ tr{/}{\\};
-    like($r->{out}, qr/^  move "X:\\\Q$windows\E" "X:\\spoolck\\"$/m, 'the command for Windows') or diag($r->{out});
+    like($r->{out}, qr{^  move /-Y "X:\\\Q$windows\E" "X:\\spoolck\\"$}m, 'the command for Windows') or diag($r->{out});
     like($r->{out}, qr/named streams: the volume, which is not mounted/, 'how streams are read');
 };
 
