@@ -418,6 +418,11 @@ subtest 'streams that a damaged volume does not show' => sub {
     my %want = map { $_ => 'unchecked' } keys %queue;
     $want{$_} = $expected{$_} for 'NTFS_05.EML', 'NTFS_06.EML';
     is_deeply($got, \%want, 'are not taken for missing');
+    write_file(my $layout = "$plain/any-layout", "[header]\nsize = 0\n[entry]\nsize = 12\nid = 0:4\noffset = 4:4\nlength = 8:4\n");
+    my $verify = spoolck('learn-layout', '--verify', $layout, "iis:$image.bad/Mailroot");
+    is(exit_bits($verify), '8', 'nor passed over in silence when a layout is tried');
+    like($verify->{err}, qr/7 messages cannot be read: the file system is damaged there/, 'how many, and why') or diag($verify->{out});
+    like($verify->{out}, qr/^Not tried: 2 without a stream of at most 32 KiB\.$/m, 'and which have nothing to try');
     unlink "$image.bad";
     mounted('windows') or die;
 };
