@@ -9,6 +9,7 @@
 #include "host.h"
 #include "mask.h"
 #include "proc_locks.h"
+#include "reach.h"
 #include "scan.h"
 #include "seen.h"
 #include "wire.h"
@@ -694,6 +695,39 @@ static void test_locks_churn(void)
 	unlink(path);
 	close(fd);
 	g_assert_cmpuint(missed, ==, 0);
+
+/* --- reach ----------------------------------------------------------------------- */
+
+/* Side files are told of the directory that is asked about, and of one that cannot be listed nothing is. */
+static void test_reach_beside(void)
+{
+	g_autofree char *dir = g_dir_make_tmp("spoolck-reach-XXXXXX", NULL);
+	g_autofree char *side = g_strconcat(dir, "/m.EML:PROPERTIES", NULL);
+	char *known[] = { (char[]){ "PROPERTIES" }, NULL };
+	const struct reach r = { .way = REACH_BESIDE, .names = known };
+	struct reach_part file = { .fd = -1 };
+	struct reach_streams streams;
+	g_auto(GStrv) names = NULL;
+	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), none = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+	g_assert_cmpint(fd, >=, 0);
+	g_assert_true(g_file_set_contents(side, "x", 1, NULL));
+	g_assert_cmpint(reach_list(&r, fd, "m.EML", &file, &streams), ==, 0);
+	g_assert_cmpstr(streams.name[0], ==, "PROPERTIES");
+	g_assert_cmpint(reach_list(&r, fd, "n.EML", &file, &streams), ==, 0);
+	g_assert_cmpstr(streams.name[0], ==, "");
+	g_assert_cmpint(reach_list(&r, none, "m.EML", &file, &streams), ==, -ENOTDIR);
+	g_assert_cmpint(reach_beside(none, "m.EML", &names), ==, -ENOTDIR); /* what moves a message leaves it alone then */
+	g_assert_null(names);
+	g_assert_cmpint(reach_beside(fd, "m.EML", &names), ==, 0);
+	g_assert_cmpstr(names[0], ==, "m.EML:PROPERTIES");
+	g_assert_null(names[1]);
+	g_assert_cmpint(reach_list(&r, fd, "m.EML", &file, &streams), ==, 0);
+	g_assert_cmpstr(streams.name[0], ==, "PROPERTIES");
+	unlink(side);
+	rmdir(dir);
+	close(fd);
+	close(none);
 }
 
 int main(int argc, char **argv)
@@ -713,6 +747,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/decide/refusals", test_decide_refusals);
 	g_test_add_func("/decide/brake", test_decide_brake);
 	g_test_add_func("/ages", test_ages);
+	g_test_add_func("/reach/beside", test_reach_beside);
 	g_test_add_func("/beneath", test_beneath);
 	g_test_add_func("/locks/files", test_locks);
 	g_test_add_func("/locks/unlinked", test_locks_unlinked);
