@@ -15,6 +15,7 @@ use MIME::Base64 qw(encode_base64);
 use POSIX ();
 use Spoolck;
 use Spoolck::Fixture qw(lay_out);
+use Spoolck::Queue qw(fill formats);
 use Test::More;
 
 my $hostile = hostile_program();
@@ -380,6 +381,21 @@ subtest 'parts' => sub {
     like($x->{out}, qr/^  Subject: hello$/m, 'explain: subject');
     like($x->{out}, qr/^    application\/x, 5 bytes  <-- damaged$/m, 'explain: the damaged part');
     like($x->{out}, qr/\^\^\^ suspect .*mime\.base64-cut/, 'explain: the finding under its line');
+};
+
+# Every server lays the text out in its own way: in a file, behind a header elsewhere, in records with line ends that are not there.
+subtest 'the end of a text, and a line in it' => sub {
+    my $long = 'References: ' . '<a@b> ' x 200;
+    for my $format (formats()) {
+        my $root = scratch() . '/queue';
+        fill($format, $root, [ multipart("--b\n\nthe last line\n"), "${mime}$long\n\ntext\n" ]);
+        my $r = scan('--deep', '--all', "$format:$root");
+        my %place = map { $_->{name} => $_ } @{ $r->{findings} };
+        my ($open, $line) = @place{qw(mime.open mime.header-long)};
+        my $bytes = read_file("$root/$open->{part}");
+        is($open->{offset}, $format eq 'postfix' ? index($bytes, 'the last line') + 13 : length $bytes, "$format: behind the last line");
+        is(substr(read_file("$root/$line->{part}"), $line->{offset}, $line->{length}), $long, "$format: all of a line, no more");
+    }
 };
 
 subtest 'what the manifest keeps' => sub {
