@@ -695,6 +695,7 @@ static void test_locks_churn(void)
 	unlink(path);
 	close(fd);
 	g_assert_cmpuint(missed, ==, 0);
+}
 
 /* --- reach ----------------------------------------------------------------------- */
 
