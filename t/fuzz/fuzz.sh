@@ -206,20 +206,9 @@ seed_daemonlog() {
 fuzz() {
 	corpus=$out/corpus-$1 log=$out/log-$1
 	mkdir -p "$corpus" "$out/seeds-$1"
-	case $1 in
-	postfix) SEEDS="$out/seeds-$1" seed_postfix ;;
-	decode) SEEDS="$out/seeds-$1" seed_decode ;;
-	daemonlog) SEEDS="$out/seeds-$1" seed_daemonlog ;;
-	content) SEEDS="$out/seeds-$1" seed_content ;;
-	mime) SEEDS="$out/seeds-$1" seed_mime ;;
-	opensmtpd) SEEDS="$out/seeds-$1" seed_opensmtpd ;;
-	exim) SEEDS="$out/seeds-$1" seed_exim ;;
-	sendmail) SEEDS="$out/seeds-$1" seed_sendmail ;;
-	courier) SEEDS="$out/seeds-$1" seed_courier ;;
-	qmail) SEEDS="$out/seeds-$1" seed_qmail ;;
-	iis) SEEDS="$out/seeds-$1" seed_iis ;;
-	volume) SEEDS="$out/seeds-$1" seed_volume ;;
-	esac
+	if command -v "seed_$1" >/dev/null; then
+		SEEDS="$out/seeds-$1" "seed_$1"
+	fi
 	if build "$1" >"$log" 2>&1 && "$out/fuzz_$1" -max_total_time="$seconds" -max_len=8192 -timeout=20 \
 		-rss_limit_mb=1024 -print_final_stats=1 -artifact_prefix="$out/$1-" \
 		"$corpus" "$out/seeds-$1" >"$log" 2>&1; then
