@@ -115,7 +115,8 @@ seed_exim() {
 		my @part = map { bytes("$base-$_") =~ s/\A\Q$id\E/$new ? "1xUM1R-0000000000T-0gDX" : "1xUM0n-00000r-15"/er } qw(H J D);
 		next if length "@part" > 8000 || ++$n > 400;
 		open my $out, ">:raw", sprintf "%s/seed-%05d", $ENV{SEEDS}, $n or die;
-		print $out pack("C4", $new ? 2 : 0, $n % 7, $n % 6, 0), join "\xff\0", @part;'
+		my $name = "$id-" . qw(H D J)[$n % 3];
+		print $out pack("C5", $new ? 2 : 0, $n % 7, $n % 6, 0, length $name), $name, join "\xff\0", @part;'
 }
 
 # Records of an MFT: that of a small volume of mkntfs, where it is.
@@ -143,7 +144,8 @@ seed_sendmail() {
 		my $text = bytes("$dir/df$id") . bytes("$dir/../df/df$id");
 		next if length "$control$text" > 8000 || ++$n > 400;
 		open my $out, ">:raw", sprintf "%s/seed-%05d", $ENV{SEEDS}, $n or die;
-		print $out pack("C5", index("qhQ", $letter), $n % 4, $n % 6, $n % 3, 0), $control, "\xff\0", $text;'
+		my $name = $letter . "f$id";
+		print $out pack("C6", index("qhQ", $letter) * 17, $n % 4, $n % 6, $n % 3, 0, length $name), $name, $control, "\xff\0", $text;'
 }
 
 # Control file and text of a message in one input, under a name of each place.
