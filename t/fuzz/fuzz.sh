@@ -115,7 +115,8 @@ seed_exim() {
 		my @part = map { bytes("$base-$_") =~ s/\A\Q$id\E/$new ? "1xUM1R-0000000000T-0gDX" : "1xUM0n-00000r-15"/er } qw(H J D);
 		next if length "@part" > 8000 || ++$n > 400;
 		open my $out, ">:raw", sprintf "%s/seed-%05d", $ENV{SEEDS}, $n or die;
-		print $out pack("C4", $new ? 2 : 0, $n % 7, $n % 6, 0), join "\xff\0", @part;'
+		my $name = "$id-" . qw(H D J)[$n % 3];
+		print $out pack("C5", $new ? 2 : 0, $n % 7, $n % 6, 0, length $name), $name, join "\xff\0", @part;'
 }
 
 # Records of an MFT: that of a small volume of mkntfs, where it is.
@@ -143,7 +144,8 @@ seed_sendmail() {
 		my $text = bytes("$dir/df$id") . bytes("$dir/../df/df$id");
 		next if length "$control$text" > 8000 || ++$n > 400;
 		open my $out, ">:raw", sprintf "%s/seed-%05d", $ENV{SEEDS}, $n or die;
-		print $out pack("C5", index("qhQ", $letter), $n % 4, $n % 6, $n % 3, 0), $control, "\xff\0", $text;'
+		my $name = $letter . "f$id";
+		print $out pack("C6", index("qhQ", $letter) * 17, $n % 4, $n % 6, $n % 3, 0, length $name), $name, $control, "\xff\0", $text;'
 }
 
 # Control file and text of a message in one input, under a name of each place.
@@ -206,20 +208,9 @@ seed_daemonlog() {
 fuzz() {
 	corpus=$out/corpus-$1 log=$out/log-$1
 	mkdir -p "$corpus" "$out/seeds-$1"
-	case $1 in
-	postfix) SEEDS="$out/seeds-$1" seed_postfix ;;
-	decode) SEEDS="$out/seeds-$1" seed_decode ;;
-	daemonlog) SEEDS="$out/seeds-$1" seed_daemonlog ;;
-	content) SEEDS="$out/seeds-$1" seed_content ;;
-	mime) SEEDS="$out/seeds-$1" seed_mime ;;
-	opensmtpd) SEEDS="$out/seeds-$1" seed_opensmtpd ;;
-	exim) SEEDS="$out/seeds-$1" seed_exim ;;
-	sendmail) SEEDS="$out/seeds-$1" seed_sendmail ;;
-	courier) SEEDS="$out/seeds-$1" seed_courier ;;
-	qmail) SEEDS="$out/seeds-$1" seed_qmail ;;
-	iis) SEEDS="$out/seeds-$1" seed_iis ;;
-	volume) SEEDS="$out/seeds-$1" seed_volume ;;
-	esac
+	if command -v "seed_$1" >/dev/null; then
+		SEEDS="$out/seeds-$1" "seed_$1"
+	fi
 	if build "$1" >"$log" 2>&1 && "$out/fuzz_$1" -max_total_time="$seconds" -max_len=8192 -timeout=20 \
 		-rss_limit_mb=1024 -print_final_stats=1 -artifact_prefix="$out/$1-" \
 		"$corpus" "$out/seeds-$1" >"$log" 2>&1; then

@@ -1,14 +1,15 @@
 /*
  * fuzz_exim.c - any bytes as an Exim message
  *
- * Input: place, version, window policy, what parts there are; the -H file up to the
- * first 0xff 0x00, the -J file up to the next one; the rest is the -D file.
+ * Input: places of the message and of the name, version, window policy, what parts there are, length of the name,
+ * name; the -H file up to the first 0xff 0x00, the -J file up to the next one; the rest is the -D file.
  */
 #include "message.h"
 
 extern const struct format fmt_exim;
 
-#define HEAD 4
+#define HEAD 5
+#define NAME_BYTES 40
 #define ID "1xUM0n-00000r-15"
 #define NEW_ID "1xUM1R-0000000000T-0gDX"
 
@@ -17,11 +18,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static const uint32_t versions[] = { 0, VERSION(4, 80, 0), VERSION(4, 87, 0), VERSION(4, 94, 1),
 					     VERSION(4, 96, 0), VERSION(4, 98, 2), VERSION(5, 0, 0) };
 	struct fuzzed f = { .format = &fmt_exim };
-	size_t sizes[3];
+	char name[NAME_BYTES + 1] = "";
+	size_t sizes[3], len;
 	uint8_t missing;
 
-	if (size < HEAD)
+	if (size < HEAD || size < HEAD + (len = data[4] % (NAME_BYTES + 1)))
 		return 0;
+	memcpy(name, data + HEAD, len);
+	f.policy = data[2];
+	f.m.place = (data[0] >> 3) % fmt_exim.nplaces;
+	fuzz_name(&f, name);
 	f.m.place = data[0] & 1;
 	f.m.id = data[0] & 2 ? NEW_ID : ID;
 	f.m.id_len = strlen(f.m.id);
@@ -30,10 +36,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	f.m.site.owner = 100;
 	f.m.site.keep = (data[1] & 16) != 0 ? 3600 : 0;
 	f.m.site.version = versions[data[1] % (sizeof versions / sizeof versions[0])];
-	f.policy = data[2];
 	missing = data[3];
-	data += HEAD;
-	size -= HEAD;
+	data += HEAD + len;
+	size -= HEAD + len;
 	f.most.steps = size + 4;
 	f.most.rows = f.most.runs = 4 * size + 100;
 	sizes[0] = fuzz_part(&data, &size, &f.bytes[0]);

@@ -1,14 +1,16 @@
 /*
  * fuzz_sendmail.c - any bytes as a Sendmail message
  *
- * Input: letter, version, window policy, where the text lies, age; the control file up
- * to the first 0xff 0x00; the rest is the text.
+ * Input: letter, and place of the name, version, window policy, where the text lies, age, length of the name, name;
+ * the control file up to the first 0xff 0x00; the rest is the text.
  */
 #include "message.h"
 
 extern const struct format fmt_sendmail;
 
-#define HEAD 5
+#define HEAD 6
+#define NAME_BYTES 40
+#define MESSAGES 6 /* places that have some; others have companions only */
 #define ID "6AKCZi2h000071"
 #define CONTROL 0
 
@@ -25,11 +27,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static const char *const paths[] = { "qf" ID, "hf" ID, "Qf" ID, "qfcopy" };
 	struct fuzzed f = { .format = &fmt_sendmail };
 	const uint8_t *head = data, *control;
+	char name[NAME_BYTES + 1] = "";
+	size_t n, len;
 	int64_t age;
-	size_t n;
 
-	if (size < HEAD)
+	if (size < HEAD || size < HEAD + (len = head[5] % (NAME_BYTES + 1)))
 		return 0;
+	memcpy(name, head + HEAD, len);
+	f.policy = head[2];
+	f.m.place = (head[0] >> 3) % MESSAGES;
+	fuzz_name(&f, name);
+	f.m.place = 0;
 	f.m.path = paths[head[0] % 4];
 	f.m.id = f.m.path + 2;
 	f.m.id_len = strlen(f.m.id);
@@ -37,10 +45,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	f.m.site.now = 1795177000;
 	f.m.site.owner = UINT32_MAX;
 	f.m.site.version = versions[head[1] % 4];
-	f.policy = head[2];
 	age = head[4] & 1 ? 60 : 3600;
-	data += HEAD;
-	size -= HEAD;
+	data += HEAD + len;
+	size -= HEAD + len;
 	f.most.steps = size + 4;
 	f.most.rows = f.most.runs = 4 * size + 100;
 	n = fuzz_part(&data, &size, &control);

@@ -215,7 +215,7 @@ static inline struct name fuzz_name(const struct fuzzed *f, const char *name)
 	const struct format *x = f->format;
 	const char *place = x->places[f->m.place].name;
 	struct name n = x->id_of(f->m.place, name), again;
-	size_t len, skip = strlen(place) + 1;
+	size_t len, skip = strcmp(place, ".") != 0 ? strlen(place) + 1 : 0;
 	char path[400], tight[400];
 	unsigned role;
 
@@ -231,7 +231,7 @@ static inline struct name fuzz_name(const struct fuzzed *f, const char *name)
 		return n; /* the site has to be known better */
 	must(len > skip && len < sizeof path && strlen(path) == len);
 	must(fuzz_path(f, role, &n, tight, len) == 0);
-	must(memcmp(path, place, skip - 1) == 0 && path[skip - 1] == '/');
+	must(skip == 0 || (memcmp(path, place, skip - 1) == 0 && path[skip - 1] == '/'));
 	again = x->id_of(f->m.place, path + skip);
 	must(again.id_len == n.id_len);
 	/* OpenSMTPD makes a path of a number: in lower case. */

@@ -9,6 +9,7 @@
 #ifndef POSTFIX_FILE_H
 #define POSTFIX_FILE_H
 
+#include "bytes.h"
 #include "format.h"
 
 #include <glib.h>
@@ -24,13 +25,6 @@ enum { MAILDROP, INCOMING, ACTIVE, DEFERRED, HOLD, CORRUPT, SAVED, DEFER, BOUNCE
 #define OWNER 100
 #define ID "4F2A111E17D"
 #define INODE 0x11e17d
-
-/* g_assert_cmpmem() warns about its own conversions. */
-static void same_bytes(const void *a, size_t a_len, const void *b, size_t b_len)
-{
-	g_assert_cmpuint(a_len, ==, b_len);
-	g_assert_true(a_len == 0 || memcmp(a, b, a_len) == 0);
-}
 
 /* --- Building ------------------------------------------------------------------ */
 

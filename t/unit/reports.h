@@ -5,6 +5,7 @@
 #ifndef REPORTS_H
 #define REPORTS_H
 
+#include "bytes.h"
 #include "format.h"
 
 #include <glib.h>
@@ -32,8 +33,7 @@ static inline char *report_words(const struct report *r, bool brief)
 
 static inline void same_text(const struct text *a, const struct text *b)
 {
-	g_assert_cmpuint(a->len, ==, b->len);
-	g_assert_true(memcmp(a->bytes, b->bytes, a->len) == 0);
+	same_bytes(a->bytes, a->len, b->bytes, b->len);
 }
 
 static inline void same_finding(const struct finding *a, const struct finding *b)
@@ -59,10 +59,8 @@ static inline void same_report(const struct report *a, const struct report *b)
 	for (unsigned i = 0; i < a->count; i++)
 		same_finding(&a->findings[i], &b->findings[i]);
 	g_assert_cmpuint(a->has_sender, ==, b->has_sender);
-	g_assert_cmpuint(a->sender_len, ==, b->sender_len);
-	g_assert_true(memcmp(a->sender, b->sender, a->sender_len) == 0);
-	g_assert_cmpuint(a->recipient_len, ==, b->recipient_len);
-	g_assert_true(memcmp(a->recipient, b->recipient, a->recipient_len) == 0);
+	same_bytes(a->sender, a->sender_len, b->sender, b->sender_len);
+	same_bytes(a->recipient, a->recipient_len, b->recipient, b->recipient_len);
 	g_assert_cmpuint(a->recipients, ==, b->recipients);
 	g_assert_cmpuint(a->recipients_done, ==, b->recipients_done);
 	g_assert_cmpuint(a->has_arrival, ==, b->has_arrival);

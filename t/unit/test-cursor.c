@@ -4,17 +4,11 @@
  * Windows are allocated at their exact size, so that a sanitizer build sees a
  * read of one byte too many.
  */
+#include "bytes.h"
 #include "cursor.h"
 #include "name.h"
 
 #include <glib.h>
-
-/* g_assert_cmpmem() warns about its own conversions. */
-static void same_bytes(const void *a, size_t a_len, const void *b, size_t b_len)
-{
-	g_assert_cmpuint(a_len, ==, b_len);
-	g_assert_true(a_len == 0 || memcmp(a, b, a_len) == 0);
-}
 
 static struct cur window(const void *bytes, size_t n)
 {

@@ -1,17 +1,11 @@
 /*
  * test-findings.c - the catalogue is sound, the report and its texts hold
  */
+#include "bytes.h"
 #include "finding.h"
 
 #include <glib.h>
 #include <string.h>
-
-/* g_assert_cmpmem() warns about its own conversions. */
-static void same_bytes(const void *a, size_t a_len, const void *b, size_t b_len)
-{
-	g_assert_cmpuint(a_len, ==, b_len);
-	g_assert_true(a_len == 0 || memcmp(a, b, a_len) == 0);
-}
 
 /* Names are part of scripts and of stores: server or area, a dot, words. */
 static void test_names(void)

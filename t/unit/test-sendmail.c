@@ -71,17 +71,7 @@ static void msg_free(struct msg *m)
 /* Put `to` in the place of the first `from` of a part. */
 static void change(struct msg *m, const char *from, const char *to, gssize n)
 {
-	GByteArray *b = m->part[0], *now;
-	guint len = (guint)strlen(from), at = 0;
-
-	while (len > 0 && at + len <= b->len && memcmp(b->data + at, from, len) != 0)
-		at++;
-	g_assert_cmpuint(at + len, <=, b->len);
-	now = bytes((const char *)b->data, at);
-	g_byte_array_append(now, (const guint8 *)to, n < 0 ? (guint)strlen(to) : (guint)n);
-	g_byte_array_append(now, b->data + at + len, b->len - at - len);
-	g_byte_array_unref(b);
-	m->part[0] = now;
+	m->part[0] = replaced(m->part[0], from, to, n);
 }
 
 /* --- Running ---------------------------------------------------------------------- */
@@ -122,18 +112,9 @@ static void close_parts(struct message *m)
 
 static void give(const struct msg *f, struct message *m, const struct want *w, size_t cap)
 {
-	struct part *p = &m->parts[w->part];
-
 	g_assert_cmpuint(w->part, >=, 1);
 	g_assert_cmpuint(w->part, <=, 2);
-	g_assert_cmpuint(w->need, >=, 1);
-	g_assert_cmpuint(w->need, <=, w->len);
-	g_assert_cmpuint(w->len, <=, WINDOW_MAX);
-	g_assert_cmpuint(w->off + w->need, <=, p->size);
-	g_free((void *)(uintptr_t)p->bytes);
-	p->off = w->off;
-	p->len = MIN(MIN(w->len, MAX(cap, w->need)), p->size - w->off);
-	p->bytes = g_memdup2(f->part[w->part]->data + w->off, p->len);
+	give_window(&m->parts[w->part], f->part[w->part]->data, f->part[w->part]->len, cap, w);
 }
 
 static struct report *run_capped(const struct msg *f, size_t cap)
