@@ -44,10 +44,10 @@ void mask_bytes(struct mask_state *state, uint8_t *bytes, const uint8_t *how, si
 			state->escaped = false;
 		else if (b == 0x1b)
 			state->escaped = true;
-		if (how[i] == MASK_PERSONAL + PERSONAL_OPAQUE)
+		if (how[i] == MASK_OPAQUE)
 			bytes[i] = 'a';
 		else if (how[i] != MASK_KEEP)
-			bytes[i] = masked(b, how[i] != MASK_PERSONAL + PERSONAL_LETTERS, state->escaped);
+			bytes[i] = masked(b, how[i] != MASK_LETTERS, state->escaped);
 	}
 }
 

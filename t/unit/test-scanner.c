@@ -489,10 +489,10 @@ static void test_mask_bytes(void)
 	} cases[] = {
 		{ "Bob 12, <a@B.de>\r\n", "Aaa 11, <a@A.aa>\r\n", MASK_UNTOLD },
 		{ "Bob 12", "Bob 12", MASK_KEEP },
-		{ "x  612", "a  612", MASK_PERSONAL + PERSONAL_LETTERS },
-		{ "a\033$B!!$\n$B", "a\033aAaaa\n$A", MASK_PERSONAL + PERSONAL_TEXT },
-		{ "\037\213.a", "aaaa", MASK_PERSONAL + PERSONAL_OPAQUE },
-		{ "+2B=4d", "+1A=1a", MASK_PERSONAL + PERSONAL_TEXT },
+		{ "x  612", "a  612", MASK_LETTERS },
+		{ "a\033$B!!$\n$B", "a\033aAaaa\n$A", MASK_TEXT },
+		{ "\037\213.a", "aaaa", MASK_OPAQUE },
+		{ "+2B=4d", "+1A=1a", MASK_TEXT },
 	};
 
 	for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
