@@ -369,9 +369,13 @@ sub beside_the_server {
     if (!$pid) { POSIX::_exit(!Lab::Exim::inside($suite, $work, 60, 'busy /lab/spool-busy 12')) }
     scan_beside($suite, $work, $pid);
     # Some are met between the unlink of -D and that of -H, longer than two looks are apart.
-    run_ok('rm', '-rf', "$work/spool-busy");
-    my $verdict = scan_beside("$suite, stalled", $work, stalled('Lab::Exim::inside', $suite, $work, 60, 'busy /lab/spool-busy 20'));
-    ok($verdict->{busy}, 'some were met half-way (' . ($verdict->{busy} // 0) . ')');
+    my $half_way = 0;
+    for (1 .. 3) {
+        run_ok('rm', '-rf', "$work/spool-busy");
+        my $verdict = scan_beside("$suite, stalled", $work, stalled('Lab::Exim::inside', $suite, $work, 60, 'busy /lab/spool-busy 20'));
+        last if $half_way = $verdict->{busy};
+    }
+    ok($half_way, 'some were met half-way (' . ($half_way // 0) . ')');
 }
 
 # --- There and back ------------------------------------------------------------------------------

@@ -240,9 +240,13 @@ sub beside_the_server {
     if (!$pid) { POSIX::_exit(!inside(300, 'busy /lab/spool-busy 15')) }
     scan_beside($pid);
     # Some are met between the unlink of the text and that of the control file, longer than two looks are apart.
-    run_ok('rm', '-rf', "$work/spool-busy");
-    my $verdict = scan_beside(stalled('Lab::Sendmail::inside', $work, 300, 'busy /lab/spool-busy 15'));
-    ok($verdict->{busy}, 'some were met half-way (' . ($verdict->{busy} // 0) . ')');
+    my $half_way = 0;
+    for (1 .. 3) {
+        run_ok('rm', '-rf', "$work/spool-busy");
+        my $verdict = scan_beside(stalled('Lab::Sendmail::inside', $work, 300, 'busy /lab/spool-busy 15'));
+        last if $half_way = $verdict->{busy};
+    }
+    ok($half_way, 'some were met half-way (' . ($half_way // 0) . ')');
 }
 
 # --- There and back ------------------------------------------------------------------------------

@@ -100,14 +100,15 @@ sub wait_namespaces {
     die "failed: @failed\n" if @failed;
 }
 
-# Calls a function of a lab, inside() for example, in a process in which, and below which, every unlink takes more
-# than a second after the name is gone: a server on a host that is loaded enough, made to measure. The pid.
+# Calls a function of a lab, inside() for example, in a process in which, and below which, every unlink takes two
+# seconds after the name is gone: a server on a host that is loaded enough, made to measure. The pid.
 sub stalled {
     my ($function, @words) = @_;
     my ($package) = $function =~ /(.*)::/;
     my $pid = fork // die "fork: $!";
     if (!$pid) {
-        exec 'strace', '-f', '--seccomp-bpf', '-qqq', '-o', '/dev/null', '-e', 'trace=unlink,unlinkat', '-e', 'inject=unlink,unlinkat:delay_exit=1200000',
+        require POSIX;
+        exec 'strace', '-f', '--seccomp-bpf', '-qqq', '-o', '/dev/null', '-e', 'trace=unlink,unlinkat', '-e', 'inject=unlink,unlinkat:delay_exit=2000000',
             $^X, (map { "-I$_" } @INC), "-M$package", '-e', "exit !$function(\@ARGV)", @words or POSIX::_exit(127);
     }
     return $pid;
