@@ -26,7 +26,7 @@ sources() {
 	decode) echo "$src/scanner/decode.c -lz" ;;
 	volume) echo "$src/scanner/volume_wire.c $src/scanner/ntfs_record.c" ;;
 	layout)
-		ls "$src"/parsers/*.c "$src/scanner/layout_file.c"
+		ls "$src"/parsers/*.c "$src/scanner/layout_file.c" "$src/scanner/key_file.c"
 		mkdir -p "$out/include"
 		: >"$out/include/config.h" # nothing in it matters here
 		echo "-I$out/include -I$src/quarantine"
