@@ -40,6 +40,10 @@ gboolean command_set(const gchar *option, const gchar *value, gpointer data, GEr
 /* --check-config, --print-config without a verb. */
 int command_config(char **argv);
 
+/* Options of this command line without which another command would not see the same: each with a blank behind it, as a
+ * shell takes them (g_free); of a scan, or of what works on the quarantine. */
+char *command_again(gboolean scan);
+
 /* What the settings say of a scan. */
 struct scan_options command_scan_options(const struct common *common);
 

@@ -56,6 +56,7 @@ struct scan_options command_scan_options(const struct common *common)
 		.fail_on_suspect = s->fail_on_suspect, .deep = s->deep, .lanes = common->jobs,
 		.deadline = s->budget > 0 ? g_get_monotonic_time() + s->budget : 0,
 		.store = common->store, .severities = &s->severities, .retention = &s->retention,
+		.again = command_again(TRUE), .undo_again = command_again(FALSE), /* as long as the program lives */
 	};
 }
 

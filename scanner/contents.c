@@ -151,6 +151,21 @@ static void tell_corrupt(struct look *l, const struct format *format, const stru
 		f = next_place(checked, role, f->offset + 1);
 }
 
+/* A named stream that counts holds records of its server: one that begins as files of another world do is theirs, or
+ * holds what was. */
+static void tell_stream(struct look *l, const struct format *format, unsigned role)
+{
+	unsigned number = 0;
+	struct content c;
+
+	for (unsigned i = 0; i < role; i++)
+		number += format->roles[i].stream;
+	if (!format->roles[role].stream || number >= l->m->site.streams_known ||
+	    !content_foreign(identify(l, role, 0, CONTENT_BYTES, &c)))
+		return;
+	report_add(l->r, F_DEEP_FOREIGN_BLOCK, role, 0, l->m->parts[role].size)->found = c.name;
+}
+
 static bool looked_at(const struct format *format, const struct message *m, unsigned role)
 {
 	const struct role *r = &format->roles[role];
@@ -173,6 +188,7 @@ void contents_look(const struct format *format, const struct message *m, const s
 		pass(&l, role, !format->roles[role].records, &b);
 		for (unsigned i = 0; i < b.count; i++)
 			tell_run(&l, role, &b.runs[i]);
+		tell_stream(&l, format, role);
 		tell_corrupt(&l, format, checked, role);
 	}
 }

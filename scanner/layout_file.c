@@ -8,13 +8,11 @@
 
 #include "layout_file.h"
 
+#include "key_file.h"
 #include "mailmsg.h"
-#include "settings.h"
 
 #include <stddef.h>
 #include <string.h>
-
-#define LINE_GROUP "spoolck line" /* the section in which a line is parsed alone */
 
 enum kind {
 	KIND_WORD,      /* struct layout_word: "OFFSET:WIDTH" */
@@ -212,14 +210,6 @@ static void G_GNUC_PRINTF(2, 3) problem(struct reading *r, const char *format, .
 						   g_strdup_printf("%s: %s", r->file, text));
 }
 
-/* "; did you mean X?" or nothing (g_free). */
-static char *suggestion(const char *word, const char *const *names)
-{
-	const char *nearest = settings_nearest(word, names);
-
-	return nearest != NULL ? g_strdup_printf("; did you mean %s?", nearest) : g_strdup("");
-}
-
 static void start_section(struct reading *r, const char *name)
 {
 	int index = word_index(sections, name);
@@ -227,7 +217,7 @@ static void start_section(struct reading *r, const char *name)
 	r->section = index >= 0 ? sections[index] : NULL;
 	r->skip = index < 0;
 	if (index < 0) {
-		g_autofree char *did_you = suggestion(name, sections);
+		g_autofree char *did_you = key_file_suggestion(name, sections);
 
 		problem(r, "[%s]: no such section%s", name, did_you);
 	}
@@ -243,7 +233,7 @@ static void no_such_key(struct reading *r, const char *key)
 		if (strcmp(rows[i].section, r->section) == 0)
 			names[n++] = rows[i].key;
 	names[n] = NULL;
-	did_you = suggestion(key, names);
+	did_you = key_file_suggestion(key, names);
 	problem(r, "%s: no such key in [%s]%s", key, r->section, did_you);
 }
 
@@ -259,7 +249,7 @@ static void add_type(struct reading *r, const char *key, const char *value)
 	if (!to_number(key, 0, UINT32_MAX, &code)) {
 		problem(r, "%s: a code of the entries' type field is a number, such as 3 or 0x1e", key);
 	} else if (word_index(names, value) < 0) {
-		g_autofree char *did_you = suggestion(value, names);
+		g_autofree char *did_you = key_file_suggestion(value, names);
 
 		problem(r, "%s = %s: no such type%s", key, value, did_you);
 	} else if (l->ntypes == LAYOUT_TYPES_MAX) {
@@ -291,31 +281,27 @@ static void set_key(struct reading *r, const char *key, const char *value)
 	no_such_key(r, key);
 }
 
+static void on_key(struct reading *r, const char *key, const char *value)
+{
+	if (r->section == NULL)
+		problem(r, "%s: stands before the first section; put [header] above it", key);
+	else if (value == NULL)
+		problem(r, "%s: " KEY_FILE_NO_VALUE, key);
+	else
+		set_key(r, key, value);
+}
+
 static void on_line(struct reading *r, const char *line)
 {
-	g_autoptr(GKeyFile) parsed = g_key_file_new();
-	g_autofree char *text = g_strconcat("[" LINE_GROUP "]\n", line, "\n", NULL);
-	g_auto(GStrv) groups = NULL;
-	g_auto(GStrv) keys = NULL;
+	struct key_line l;
 
-	if (!g_key_file_load_from_data(parsed, text, strlen(text), G_KEY_FILE_NONE, NULL)) {
-		problem(r, "neither a [section], a key = value nor a comment with #");
-		return;
-	}
-	groups = g_key_file_get_groups(parsed, NULL);
-	keys = g_key_file_get_keys(parsed, LINE_GROUP, NULL, NULL);
-	if (groups[0] != NULL && groups[1] != NULL) {
-		start_section(r, groups[1]);
-	} else if (keys != NULL && keys[0] != NULL && !r->skip) {
-		g_autofree char *value = g_key_file_get_string(parsed, LINE_GROUP, keys[0], NULL);
-
-		if (r->section == NULL)
-			problem(r, "%s: stands before the first section; put [header] above it", keys[0]);
-		else if (value == NULL)
-			problem(r, "%s: its value is not UTF-8, or holds a \\ that means nothing", keys[0]);
-		else
-			set_key(r, keys[0], g_strstrip(value));
-	}
+	if (!key_line_read(line, &l))
+		problem(r, KEY_FILE_NO_LINE);
+	else if (l.section != NULL)
+		start_section(r, l.section);
+	else if (l.key != NULL && !r->skip)
+		on_key(r, l.key, l.value);
+	key_line_clear(&l);
 }
 
 void layout_parse(const char *file, const char *text, struct layout *layout_r, GPtrArray *problems)
@@ -343,7 +329,7 @@ void layout_parse(const char *file, const char *text, struct layout *layout_r, G
 void layout_read(const char *file, struct layout *layout_r, GPtrArray *problems)
 {
 	char *why = NULL;
-	g_autofree char *text = settings_text(file, &why);
+	g_autofree char *text = key_file_open(file, &why);
 
 	if (text == NULL)
 		g_ptr_array_add(problems, why);

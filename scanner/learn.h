@@ -5,7 +5,10 @@
  *
  *	learn_refs.c   values that are known from the text, and what in the stream refers to them
  *	learn_table.c  from such references: the fields of an entry, its size, the entries
- *	learn_frame.c  header, fragments, recipients, what values have in common
+ *	learn_word.c   the place that holds a number which is expected
+ *	learn_frame.c  header, fragments
+ *	learn_list.c   recipients that have tables of their own
+ *	learn_entry.c  other fields of an entry, what values have in common
  *	learn_proof.c  what the layout explains of messages that it was not learned from
  *	learn_run.c    sealed memory there, a description and some numbers back
  */
@@ -25,6 +28,11 @@
 #define LEARN_ADDS 512u            /* what may have to be added to offsets: a header or two */
 #define LEARN_REACH 32             /* bytes from an entry's offset to its other fields */
 #define LEARN_ANCHORS 24u          /* values of one message that references are sought for */
+
+#define LEARN_SHARE 85u            /* percent of the messages in which a field has to be right: some tables were misread */
+#define LEARN_DIFFERENT 3u         /* values that a number has to take before its place can be told from a constant's */
+
+#define LEARN_ADDRESS 0x2009u      /* RP_ADDRESS_SMTP, the property of which each recipient has one */
 
 /* With fewer messages, or fewer explained, no description is written: see spoolck-layout(5). */
 #define LEARN_LEAST_MESSAGES 22u
@@ -70,6 +78,17 @@ struct study {
 	uint32_t runs, end;        /* end: the last byte that anything occupies, and one */
 };
 
+static inline struct found *learn_entry(const struct study *s, guint i)
+{
+	return &g_array_index(s->entries, struct found, i);
+}
+
+/* Is it an entry of the message's own, not of a recipient? */
+static inline bool learn_of_message(const struct found *e)
+{
+	return e->id < 0x2000 || e->id >= 0x3000;
+}
+
 /* Little-endian number at `at`; false when it is not in the stream. */
 bool learn_number(const struct sample *s, int64_t at, unsigned width, uint32_t *value_r);
 
@@ -88,6 +107,12 @@ void learn_entries(struct study *study, const struct layout *l);
 
 /* Complete *l: header, fragments, recipients, values. False: tables cannot be found from the header. */
 bool learn_frame(struct study *const *studies, unsigned n, struct layout *l);
+
+/* Parts of that. Recipients' list: its place within `room` bytes of the header, its rows. */
+void learn_list(struct study *const *studies, unsigned n, uint32_t room, struct layout *l);
+/* Allocated length, recipient and type of an entry; alignment, strings' ends. */
+void learn_fields(struct study *const *studies, unsigned n, struct layout *l);
+void learn_values(struct study *const *studies, unsigned n, struct layout *l);
 
 /* --- What comes of it ----------------------------------------------------------------- */
 

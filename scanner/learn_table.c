@@ -259,7 +259,7 @@ void learn_entries(struct study *study, const struct layout *l)
 		x->first = i == 0 || x[-1].at + l->entry_size != x->at;
 		study->runs += x->first;
 		study->messages += x->id < 0x2000 || x->id >= 0x3000;
-		study->recipients += x->id == 0x2009;
+		study->recipients += x->id == LEARN_ADDRESS;
 		study->end = MAX(study->end, MAX(x->start + x->length, x->at + l->entry_size));
 	}
 }

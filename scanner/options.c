@@ -33,6 +33,7 @@ struct given {
 	char *value;
 };
 static GArray *given;
+static char *config_file; /* --config */
 
 gboolean command_set(const gchar *option, const gchar *value, gpointer data, GError **error)
 {
@@ -70,6 +71,30 @@ static void apply_given(struct settings *settings)
 			exit(command_usage("%s %s: %s", g->option, g->value, setting_expects(g->row)));
 		settings->exclude_given |= strcmp(setting_name(g->row), "exclude") == 0;
 	}
+}
+
+static void say_again(GString *words, const char *name, const char *value)
+{
+	g_autofree char *quoted = g_shell_quote(value);
+
+	g_string_append_printf(words, "--%s %s ", name, quoted);
+}
+
+char *command_again(gboolean scan)
+{
+	static const char *const of_all[] = { "store", NULL };
+	static const char *const of_scan[] = { "store", "streams", "layout", "exclude", NULL };
+	GString *words = g_string_new(NULL);
+
+	if (config_file != NULL)
+		say_again(words, "config", config_file);
+	for (guint i = 0; given != NULL && i < given->len; i++) {
+		const struct given *g = &g_array_index(given, struct given, i);
+
+		if (g_strv_contains(scan ? of_scan : of_all, setting_name(g->row)))
+			say_again(words, setting_name(g->row), g->value);
+	}
+	return g_string_free(words, FALSE);
 }
 
 /* Lanes that keep every core busy, within reason. */
@@ -118,7 +143,7 @@ static void show_settings(const struct settings *settings, gboolean print, gbool
 static char **parse(char **argv, const char *summary, const GOptionEntry *own, gboolean configured,
 		    struct common *common)
 {
-	static char *file, *format;
+	static char *format;
 	static gboolean quiet, all, no_cache, check, print;
 	static const GOptionEntry entries[] = {
 		{ "format", 0, 0, G_OPTION_ARG_STRING, &format, "Output for people or programs",
@@ -126,7 +151,7 @@ static char **parse(char **argv, const char *summary, const GOptionEntry *own, g
 		{ "quiet", 'q', 0, G_OPTION_ARG_NONE, &quiet,
 		  "Print only when there is something to say", NULL },
 		{ "all", 0, 0, G_OPTION_ARG_NONE, &all, "Show messages without findings, too", NULL },
-		{ "config", 0, 0, G_OPTION_ARG_FILENAME, &file,
+		{ "config", 0, 0, G_OPTION_ARG_FILENAME, &config_file,
 		  "Configuration file (" SETTINGS_FILE ")", "FILE" },
 		{ "check-config", 0, 0, G_OPTION_ARG_NONE, &check,
 		  "Only say whether the configuration is sound", NULL },
@@ -150,7 +175,7 @@ static char **parse(char **argv, const char *summary, const GOptionEntry *own, g
 	if (format != NULL && strcmp(format, "text") != 0 && strcmp(format, "json") != 0)
 		exit(command_usage("--format %s: text or json", format));
 	if (configured)
-		read_file(settings, file);
+		read_file(settings, config_file);
 	apply_given(settings);
 	read_layout(settings);
 	log_use((unsigned)settings->facility);

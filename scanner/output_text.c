@@ -38,6 +38,38 @@ static void put_alike(const struct scan *scan, const struct outcome *o)
 	print_line(2, line);
 }
 
+/* A command, which is not broken between words: it is pasted. Frees the line. */
+static void put_command(const char *before, GString *line)
+{
+	printf("%s%s\n", before, line->str);
+	g_string_free(line, TRUE);
+}
+
+/* The same scan, so that it moves. */
+static void put_scan(const struct scan *scan, const char *brake, bool fatal_only, bool offline)
+{
+	g_autofree char *path = g_shell_quote(scan->spool->path);
+	GString *line = g_string_new("spoolck scan ");
+
+	g_string_append_printf(line, "%s %s%s", fatal_only ? "-p" : "-y", brake, offline ? "--offline " : "");
+	print_string(line, scan->options->again != NULL ? scan->options->again : "");
+	print_string(line, path);
+	put_command("  ", line);
+}
+
+/* A server that nothing shows is taken to run when the message comes back, too. */
+static void put_undo(const struct scan *scan, const struct outcome *moved)
+{
+	const struct spool *s = scan->spool;
+	GString *line = g_string_new("spoolck quarantine restore ");
+
+	print_string(line, scan->options->undo_again != NULL ? scan->options->undo_again : "");
+	g_string_append(line, moved->impact == IMPACT_SERVER_STOPS ? "--force " : "");
+	g_string_append(line, s->offline && s->format->places[moved->place].lock == MOVE_STOPPED ? "--offline " : "");
+	print_string(line, moved->entry);
+	put_command("\nUndo: ", line);
+}
+
 /* What the operator types next, for what is left in the spool. */
 static void put_todo(const struct scan *scan)
 {
@@ -45,8 +77,6 @@ static void put_todo(const struct scan *scan)
 	const struct outcome *moved = NULL;
 	const struct outcome *alike = decide_alike(scan);
 	bool left = false, fatal_only = true, stop = false;
-	g_autofree char *path = g_shell_quote(scan->spool->path);
-	g_autofree char *safe = escape_eyes(path, strlen(path));
 
 	for (guint i = 0; i < scan->outcomes->len; i++) {
 		const struct outcome *o = scan->outcomes->pdata[i];
@@ -72,19 +102,13 @@ static void put_todo(const struct scan *scan)
 			text_command("stop", units, 1, f->stop_command);
 		if (alike != NULL)
 			put_alike(scan, alike);
-		printf("  spoolck scan %s %s%s%s\n", fatal_only ? "-p" : "-y", alike != NULL ? "--max-move none " : "",
-		       stop && scan->spool->running == SERVER_UNKNOWN ? "--offline " : "", safe);
+		put_scan(scan, alike != NULL ? "--max-move none " : "", fatal_only,
+			 stop && scan->spool->running == SERVER_UNKNOWN);
 		if (stop)
 			text_command("start", units, UINT_MAX, f->start_command);
 	}
-	if (moved != NULL) {
-		GString *line = g_string_new("Undo: spoolck quarantine restore ");
-
-		g_string_append(line, moved->impact == IMPACT_SERVER_STOPS ? "--force " : "");
-		print_string(line, moved->entry);
-		putchar('\n');
-		print_line(0, line);
-	}
+	if (moved != NULL)
+		put_undo(scan, moved);
 }
 
 static void put_title(const struct spool *s)

@@ -93,11 +93,4 @@ int settings_read(struct settings *settings, const char *file, gboolean required
 /* Everything that is set, defaults included, in a form that settings_read() takes. */
 void settings_print(const struct settings *settings, FILE *to);
 
-/* The name of `names` (NULL-terminated) that `word` may have been meant to be; NULL: none is near. */
-const char *settings_nearest(const char *word, const char *const *names);
-
-/* The text of a file that decides what happens to mail: all of it, terminated (g_free), at most 1 MiB, without zero
- * bytes. NULL with *why_r (g_free) when it cannot be read, or when others than root and this user may write it. */
-char *settings_text(const char *file, char **why_r);
-
 #endif

@@ -1,26 +1,21 @@
 /*
  * settings_file.c - the configuration file: read, checked, printed
  *
- * GLib's key file, given one line at a time: so every problem has its line, and the file is read to the
- * end whatever is wrong with it. root reads it before anything else, so a file that others may write is refused.
+ * Read line by line (key_file.h), to the end whatever is wrong with it.
  */
 #include "config.h"
 
 #include "settings.h"
 
+#include "key_file.h"
 #include "scan.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
-#define FILE_BYTES_MAX (1 << 20) /* a hundred thousand lines: no configuration is larger */
 #define SPOOL_PREFIX "spool "
-#define LINE_GROUP "spoolck line" /* the section in which a line is parsed alone */
 
 struct reading {
 	struct settings *settings;
@@ -44,57 +39,7 @@ static void G_GNUC_PRINTF(2, 3) problem(struct reading *r, const char *format, .
 	g_ptr_array_add(r->problems, g_strdup_printf("%s:%u: %s", r->file, r->line, text));
 }
 
-/* --- Names that may have been meant ----------------------------------------------- */
-
-#define WORD_MAX 63
-
-/* How many letters have to be changed, added or left out (Levenshtein). */
-static unsigned distance(const char *a, const char *b)
-{
-	unsigned row[WORD_MAX + 1];
-	size_t n = strlen(b);
-
-	if (n > WORD_MAX || strlen(a) > WORD_MAX)
-		return G_MAXUINT;
-	for (unsigned j = 0; j <= n; j++)
-		row[j] = j;
-	for (; *a != '\0'; a++) {
-		unsigned diagonal = row[0]++;
-
-		for (size_t j = 1; j <= n; j++) {
-			unsigned changed = diagonal + (*a != b[j - 1]);
-
-			diagonal = row[j];
-			row[j] = MIN(changed, MIN(row[j], row[j - 1]) + 1);
-		}
-	}
-	return row[n];
-}
-
-const char *settings_nearest(const char *word, const char *const *names)
-{
-	unsigned best = MAX(2, (unsigned)strlen(word) / 3) + 1;
-	const char *nearest = NULL;
-
-	for (; *names != NULL; names++) {
-		gboolean within = strlen(word) > 3 && strstr(*names, word) != NULL;
-		unsigned d = within ? 0 : distance(word, *names);
-
-		if (d < best) {
-			best = d;
-			nearest = *names;
-		}
-	}
-	return nearest;
-}
-
-/* "; did you mean X?" or nothing (g_free). */
-static char *suggestion(const char *word, const char *const *names)
-{
-	const char *nearest = settings_nearest(word, names);
-
-	return nearest != NULL ? g_strdup_printf("; did you mean %s?", nearest) : g_strdup("");
-}
+/* --- What is wrong --------------------------------------------------------------------- */
 
 static void no_such_key(struct reading *r, const char *in, const char *key)
 {
@@ -110,7 +55,7 @@ static void no_such_key(struct reading *r, const char *in, const char *key)
 		}
 	for (of = settings_rows(in); *of != NULL; of++)
 		names[n++] = setting_name(*of);
-	did_you = suggestion(key, names);
+	did_you = key_file_suggestion(key, names);
 	problem(r, "%s: no such key in [%s]%s", key, r->section, did_you);
 }
 
@@ -122,7 +67,7 @@ static void no_such_finding(struct reading *r, const char *name)
 	for (unsigned id = 0; id < F_COUNT; id++)
 		names[id] = finding_def(id)->name;
 	names[F_COUNT] = NULL;
-	did_you = suggestion(name, names);
+	did_you = key_file_suggestion(name, names);
 	problem(r, "%s: no such finding%s; `spoolck findings` lists them", name, did_you);
 }
 
@@ -170,7 +115,7 @@ static void start_section(struct reading *r, const char *given)
 	} else if (is_spool || strcmp(group, "spool") == 0) {
 		start_spool(r, name);
 	} else if (!known) {
-		g_autofree char *did_you = suggestion(group, settings_sections());
+		g_autofree char *did_you = key_file_suggestion(group, settings_sections());
 
 		problem(r, "[%s]: no such section%s", group, did_you);
 		r->skip = TRUE;
@@ -206,36 +151,27 @@ static void set_key(struct reading *r, const char *key, const char *value)
 	}
 }
 
-static void on_key(struct reading *r, GKeyFile *parsed, const char *key)
+static void on_key(struct reading *r, const char *key, char *value)
 {
-	g_autoptr(GError) error = NULL;
-	g_autofree char *value = g_key_file_get_string(parsed, LINE_GROUP, key, &error);
-
 	if (r->section == NULL)
 		problem(r, "%s: stands before the first section; put [scan] above it", key);
-	else if (error != NULL) /* there may be a value nevertheless */
-		problem(r, "%s: its value is not UTF-8, or holds a \\ that means nothing; \\\\ is one", key);
+	else if (value == NULL)
+		problem(r, "%s: " KEY_FILE_NO_VALUE, key);
 	else if (!r->skip)
-		set_key(r, key, g_strstrip(value));
+		set_key(r, key, value);
 }
 
 static void on_line(struct reading *r, const char *line)
 {
-	g_autoptr(GKeyFile) parsed = g_key_file_new();
-	g_autofree char *text = g_strconcat("[" LINE_GROUP "]\n", line, "\n", NULL);
-	g_auto(GStrv) groups = NULL;
-	g_auto(GStrv) keys = NULL;
+	struct key_line l;
 
-	if (!g_key_file_load_from_data(parsed, text, strlen(text), G_KEY_FILE_NONE, NULL)) {
-		problem(r, "neither a [section], a key = value nor a comment with #");
-		return;
-	}
-	groups = g_key_file_get_groups(parsed, NULL);
-	keys = g_key_file_get_keys(parsed, LINE_GROUP, NULL, NULL);
-	if (groups[0] != NULL && groups[1] != NULL)
-		start_section(r, groups[1]);
-	else if (keys != NULL && keys[0] != NULL)
-		on_key(r, parsed, keys[0]);
+	if (!key_line_read(line, &l))
+		problem(r, KEY_FILE_NO_LINE);
+	else if (l.section != NULL)
+		start_section(r, l.section);
+	else if (l.key != NULL)
+		on_key(r, l.key, l.value);
+	key_line_clear(&l);
 }
 
 /* What only the whole file shows. */
@@ -277,83 +213,6 @@ static void read_lines(struct settings *settings, const char *file, const char *
 
 /* --- The file ------------------------------------------------------------------------------ */
 
-/* Ours or root's, and writable by nobody else; NULL, or why not and what to do (g_free). */
-static char *untrusted(const struct stat *st, const char *path)
-{
-	if (st->st_uid != 0 && st->st_uid != geteuid())
-		return g_strdup_printf("%s belongs to uid %lu, who could change what is done here; "
-				       "see what stands in it, then: chown root %s", path,
-				       (unsigned long)st->st_uid, path);
-	/* in a directory like /tmp others may add files, but not touch this one */
-	if ((st->st_mode & 022) && !(S_ISDIR(st->st_mode) && (st->st_mode & S_ISVTX)))
-		return g_strdup_printf("%s may be written by others (mode %04o); see what stands in "
-				       "it, then: chmod go-w %s", path,
-				       (unsigned)st->st_mode & 07777u, path);
-	return NULL;
-}
-
-/* The same of the file and of the directories in which it and, when it is a link, the file itself lie. */
-static char *untrusted_file(int fd, const char *path)
-{
-	g_autofree char *real = realpath(path, NULL);
-	const char *const paths[] = { path, real };
-	struct stat st;
-	char *why;
-
-	if (fstat(fd, &st) < 0)
-		return g_strdup_printf("%s: %s", path, g_strerror(errno));
-	if (S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3))
-		return NULL; /* /dev/null: nothing but defaults */
-	if (!S_ISREG(st.st_mode))
-		return g_strdup_printf("%s is no regular file", path);
-	if (st.st_size > FILE_BYTES_MAX)
-		return g_strdup_printf("%s is larger than 1 MiB, which is no configuration", path);
-	why = untrusted(&st, path);
-	for (size_t i = 0; i < G_N_ELEMENTS(paths) && why == NULL; i++) {
-		g_autofree char *dir = paths[i] != NULL ? g_path_get_dirname(paths[i]) : g_strdup("/");
-
-		if (stat(dir, &st) == 0)
-			why = untrusted(&st, dir);
-	}
-	return why;
-}
-
-/* All of it, terminated (g_free); NULL with *why_r when it cannot be read. */
-static char *read_all(int fd, const char *path, char **why_r)
-{
-	char *text = g_malloc(FILE_BYTES_MAX + 1);
-	size_t used = 0;
-	ssize_t n;
-
-	while ((n = read(fd, text + used, FILE_BYTES_MAX - used)) > 0 || (n < 0 && errno == EINTR))
-		used += n > 0 ? (size_t)n : 0;
-	if (n < 0)
-		*why_r = g_strdup_printf("cannot read %s: %s", path, g_strerror(errno));
-	else if (memchr(text, '\0', used) != NULL)
-		*why_r = g_strdup_printf("%s holds a zero byte: no text", path);
-	text[used] = '\0';
-	if (*why_r != NULL)
-		g_clear_pointer(&text, g_free);
-	return text;
-}
-
-char *settings_text(const char *file, char **why_r)
-{
-	int fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	char *text = NULL;
-
-	*why_r = NULL;
-	if (fd < 0) {
-		*why_r = g_strdup_printf("cannot read %s: %s", file, g_strerror(errno));
-		return NULL;
-	}
-	*why_r = untrusted_file(fd, file);
-	if (*why_r == NULL)
-		text = read_all(fd, file, why_r);
-	close(fd);
-	return text;
-}
-
 int settings_read(struct settings *settings, const char *file, gboolean required,
 		  GPtrArray *problems)
 {
@@ -369,9 +228,7 @@ int settings_read(struct settings *settings, const char *file, gboolean required
 				      g_strerror(errno), errno != EACCES ? "" :
 				      "; make it readable, or name another with --config");
 	} else {
-		why = untrusted_file(fd, file);
-		if (why == NULL)
-			text = read_all(fd, file, &why);
+		text = key_file_text(fd, file, &why);
 		close(fd);
 	}
 	if (why != NULL) {

@@ -186,6 +186,27 @@ subtest 'large streams' => sub {
     mounted('windows') or die;
 };
 
+# What the rules for every day do not know, libmagic does.
+subtest 'a program in the place of properties' => sub {
+    my $root = "$plain/program";
+    mkdir $_ for $root, map { "$root/$_" } qw(Queue Pickup);
+    my $program = "MZ\x90\0\3\0\0\0\4\0\0\0\xff\xff\0\0\xb8" . "\0" x 43 . "\x80\0\0\0\x0e\x1f\xba\x0e\0\xb4\x09\xcd\x21\xb8\x01\x4c\xcd\x21"
+        . "This program cannot be run in DOS mode.\r\r\n\$" . "\0" x 7 . "PE\0\0" . pack('v2V3v3', 0x14c, 3, 0, 0, 0, 224, 0x102, 0x10b)
+        . "\7" x 500 . 'alice@example.org';
+    for ([ 1, 'PROPERTIES', $program ], [ 2, 'PROPERTIES', stream(600) ], [ 3, 'Thumbnail', $program ]) {
+        my ($n, $name, $bytes) = @$_;
+        write_file("$root/Queue/NTFS_$n.EML", eml($n));
+        write_file("$root/Queue/NTFS_$n.EML:PROPERTIES", stream(600));
+        write_file("$root/Queue/NTFS_$n.EML:$name", $bytes);
+    }
+    utime time - 3600, time - 3600, glob "$root/Queue/*";
+    my $r = scan('--deep', @look, $root);
+    my @named = grep { $_->{name} eq 'deep.foreign-block' } @{ $r->{findings} };
+    is_deeply([ map { "$_->{id} $_->{severity} $_->{stream}" } @named ], ['NTFS_1.EML suspect PROPERTIES'], 'is told, one that no server reads is not')
+        or diag($r->{out});
+    like($named[0]{found}, qr/executable/, 'and named');
+};
+
 subtest 'streams longer than what is read, and than any can be' => sub {
     my $root = scratch() . '/Mailroot';
     mkdir $_ or die "$_: $!" for $root, map { "$root/$_" } qw(Queue Pickup Drop Badmail);

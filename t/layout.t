@@ -209,7 +209,24 @@ subtest 'scan and explain by a layout' => sub {
     like($r->{out}, qr/entry 0 +MP_SENDER_ADDRESS_SMTP, offset \d+, length \d+/, 'names properties');
     like($r->{out}, qr/\^\^\^ corrupt at byte $f->{offset}, stream PROPERTIES, entry \d+ .*\[iis\.property-size\]/, 'marks the damage');
 
+    # What is printed to be typed next does it, as it stands.
+    my $typed = sub { my ($line) = @_; return system("\Q$ENV{SPOOLCK}\E" . $line =~ s/^spoolck//r . ' >/dev/null 2>&1') >> 8 };
     my $store = new_store();
+    $r = spoolck('scan', '--store', $store, '--layout', $layout, $spool);
+    my ($command) = $r->{out} =~ /^  (spoolck scan .*)$/m;
+    is($typed->($command // ''), 1, 'the command moves it') or diag($r->{out});
+    ok(!-e "$spool/Queue/$bad->{name}", 'it is away');
+    $r = spoolck('quarantine', 'list', '--store', $store, '--format', 'json');
+    my ($entry) = $r->{out} =~ /"entry":"([^"]+)"/;
+    is(exit_bits(spoolck('quarantine', 'restore', '--force', '--offline', '--store', $store, $entry)), '2', 'back again');
+
+    $store = new_store();
+    $r = spoolck('scan', '-p', '--offline', '--store', $store, '--layout', $layout, $spool);
+    my ($undo) = $r->{out} =~ /^Undo: (.*)$/m;
+    is($typed->($undo // ''), 2, 'and what undoes it is printed, too') or diag($r->{out});
+    is(read_file("$spool/Queue/$bad->{name}:PROPERTIES"), $bad->{stream}, 'to the last byte');
+    spoolck('quarantine', 'accept', '--undo', '--store', $store, "iis:$spool:$bad->{name}");
+
     $r = spoolck('scan', '-p', '--offline', '--store', $store, '--layout', $layout, $spool);
     is(exit_bits($r), '1', 'a layout that the operator vouches for moves it') or diag($r->{out}, $r->{err});
     ok(!-e "$spool/Queue/$bad->{name}" && !-e "$spool/Queue/$bad->{name}:PROPERTIES", 'with its stream');

@@ -33,7 +33,7 @@ build_library() {
 		cd "$out/objects"
 		{
 			ls "$src"/parsers/*.c
-			for name in blocks content decode layout_file ntfs_record volume_wire wire; do
+			for name in blocks content decode key_file layout_file ntfs_record volume_wire wire; do
 				echo "$src/scanner/$name.c"
 			done
 		} | xargs -n 4 -P "$(nproc)" "$CC" $flags -fsanitize=fuzzer-no-link,address,undefined -c

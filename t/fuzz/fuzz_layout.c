@@ -12,19 +12,6 @@
 
 #include "format.h"
 #include "layout_file.h"
-#include "settings.h"
-
-/* What layout_file.c wants of settings_file.c is not what is tried here. */
-const char *settings_nearest(const char *word, const char *const *names)
-{
-	return *word != '\0' ? names[0] : NULL;
-}
-
-char *settings_text(const char *file, char **why_r)
-{
-	*why_r = g_strdup(file);
-	return NULL;
-}
 
 static const char *const known[] = {
 	("[layout]\nconfirmed=yes\n[header]\nsize=24\nsignature=53504c4b\nheader-size=4:4\nblock-size=8:4\nentries=12:4\n"

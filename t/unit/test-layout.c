@@ -382,6 +382,7 @@ static void test_file_errors(void)
 		{ "[header]\nsize = 0\n[entry]\nsize = 8\nid = 0:2\noffset = 2:4\nlength = 6:4\n",
 		  "f: a field lies outside of the header, fragment, entry or row that holds it" },
 		{ "[header]\nsize = 8\n[entry]\nsize = 8\nid = 0:2\noffset = 2:4\nlength = 6:2\n", "f: the table begins inside of the header" },
+		{ "[header]\nsize = 8\\q\n", "f:2: size: its value is not UTF-8, or holds a \\ that means nothing; \\\\ is one" },
 		{ "nonsense\n", "f:1: neither a [section], a key = value nor a comment with #" },
 	};
 

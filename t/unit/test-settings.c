@@ -4,6 +4,7 @@
 #include "config.h"
 
 #include "scan.h"
+#include "key_file.h"
 #include "settings.h"
 #include "spool.h"
 #include "units.h"
@@ -280,12 +281,12 @@ static void test_nearest(void)
 {
 	static const char *const names[] = { "budget", "max-move", "quarantine", "exclude", NULL };
 
-	g_assert_cmpstr(settings_nearest("budgte", names), ==, "budget");
-	g_assert_cmpstr(settings_nearest("max_move", names), ==, "max-move");
-	g_assert_cmpstr(settings_nearest("quarantne", names), ==, "quarantine");
-	g_assert_cmpstr(settings_nearest("excludes", names), ==, "exclude");
-	g_assert_null(settings_nearest("retention-period", names));
-	g_assert_null(settings_nearest("", names));
+	g_assert_cmpstr(key_file_nearest("budgte", names), ==, "budget");
+	g_assert_cmpstr(key_file_nearest("max_move", names), ==, "max-move");
+	g_assert_cmpstr(key_file_nearest("quarantne", names), ==, "quarantine");
+	g_assert_cmpstr(key_file_nearest("excludes", names), ==, "exclude");
+	g_assert_null(key_file_nearest("retention-period", names));
+	g_assert_null(key_file_nearest("", names));
 }
 
 /* --- exclusions ----------------------------------------------------------------------------- */
