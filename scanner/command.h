@@ -43,6 +43,12 @@ int command_config(char **argv);
 /* What the settings say of a scan. */
 struct scan_options command_scan_options(const struct common *common);
 
+/* The options of this command line that a command to be typed next needs as well, quoted for a shell, each with a blank behind
+ * it (g_free): "--deep --store '/srv/q' ". `scan`: that command is a scan; else it needs configuration and store. What is
+ * no setting (--server-version) is taken in by command_carry(). */
+char *command_carried(bool scan);
+void command_carry(const char *option, const char *value);
+
 /* Examine the spools `names` (none: those of configuration and host) and report; the exit status. `zygote`
  * of the options is filled in here. */
 int command_scan_spools(char **names, struct scan_options opt, const struct common *common);

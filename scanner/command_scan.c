@@ -349,6 +349,8 @@ int command_scan(char **argv)
 	if (given.nagios + common.json + (given.state != NULL) > 1)
 		exit(command_usage("--nagios, --state and --format json exclude each other"));
 	opt = command_scan_options(&common);
+	if (given.version != NULL)
+		command_carry("--server-version", given.version);
 	if (given.restart && opt.policy == MOVE_NOTHING)
 		exit(command_usage("--restart: with -p or -y; -n moves nothing"));
 	return command_scan_spools(names, opt, &common);

@@ -31,14 +31,17 @@ struct given {
 	const struct setting *row;
 	const char *option;
 	char *value;
+	bool alone;       /* no word was given with it */
 };
 static GArray *given;
+static char *config_file; /* --config; NULL: the usual one */
+static GString *carried;  /* command_carry() */
 
 gboolean command_set(const gchar *option, const gchar *value, gpointer data, GError **error)
 {
 	const char *name = option + strspn(option, "-");
 	gboolean no;
-	struct given g = { .option = g_strdup(option) };
+	struct given g = { .option = g_strdup(option), .alone = value == NULL };
 
 	(void)data;
 	for (size_t i = 0; i < G_N_ELEMENTS(aliases); i++)
@@ -71,6 +74,42 @@ static void apply_given(struct settings *settings)
 		settings->exclude_given |= strcmp(setting_name(g->row), "exclude") == 0;
 	}
 }
+
+/* --- What is to be typed next ----------------------------------------------------- */
+
+static void append_option(GString *s, const char *option, const char *value)
+{
+	g_autofree char *quoted = value != NULL ? g_shell_quote(value) : NULL;
+
+	g_string_append_printf(s, "%s%s%s ", option, value != NULL ? " " : "", value != NULL ? quoted : "");
+}
+
+void command_carry(const char *option, const char *value)
+{
+	if (carried == NULL)
+		carried = g_string_new(NULL);
+	append_option(carried, option, value);
+}
+
+char *command_carried(bool scan)
+{
+	static const char *const of_scan[] = { "deep", "exclude", "layout", "streams", "offline", NULL };
+	GString *s = g_string_new(NULL);
+
+	if (config_file != NULL)
+		append_option(s, "--config", config_file);
+	for (guint i = 0; given != NULL && i < given->len; i++) {
+		const struct given *g = &g_array_index(given, struct given, i);
+
+		if (strcmp(setting_name(g->row), "store") == 0 || (scan && g_strv_contains(of_scan, setting_name(g->row))))
+			append_option(s, g->option, g->alone ? NULL : g->value);
+	}
+	if (scan && carried != NULL)
+		g_string_append(s, carried->str);
+	return g_string_free(s, FALSE);
+}
+
+/* --- The whole line --------------------------------------------------------------- */
 
 /* Lanes that keep every core busy, within reason. */
 static unsigned default_jobs(void)
@@ -118,7 +157,7 @@ static void show_settings(const struct settings *settings, gboolean print, gbool
 static char **parse(char **argv, const char *summary, const GOptionEntry *own, gboolean configured,
 		    struct common *common)
 {
-	static char *file, *format;
+	static char *format;
 	static gboolean quiet, all, no_cache, check, print;
 	static const GOptionEntry entries[] = {
 		{ "format", 0, 0, G_OPTION_ARG_STRING, &format, "Output for people or programs",
@@ -126,7 +165,7 @@ static char **parse(char **argv, const char *summary, const GOptionEntry *own, g
 		{ "quiet", 'q', 0, G_OPTION_ARG_NONE, &quiet,
 		  "Print only when there is something to say", NULL },
 		{ "all", 0, 0, G_OPTION_ARG_NONE, &all, "Show messages without findings, too", NULL },
-		{ "config", 0, 0, G_OPTION_ARG_FILENAME, &file,
+		{ "config", 0, 0, G_OPTION_ARG_FILENAME, &config_file,
 		  "Configuration file (" SETTINGS_FILE ")", "FILE" },
 		{ "check-config", 0, 0, G_OPTION_ARG_NONE, &check,
 		  "Only say whether the configuration is sound", NULL },
@@ -150,7 +189,7 @@ static char **parse(char **argv, const char *summary, const GOptionEntry *own, g
 	if (format != NULL && strcmp(format, "text") != 0 && strcmp(format, "json") != 0)
 		exit(command_usage("--format %s: text or json", format));
 	if (configured)
-		read_file(settings, file);
+		read_file(settings, config_file);
 	apply_given(settings);
 	read_layout(settings);
 	log_use((unsigned)settings->facility);

@@ -7,6 +7,7 @@
 
 #include "output_text.h"
 
+#include "command.h"
 #include "escape.h"
 #include "print.h"
 #include "progress.h"
@@ -38,6 +39,38 @@ static void put_alike(const struct scan *scan, const struct outcome *o)
 	print_line(2, line);
 }
 
+/* A command is one line, however wide the terminal is: it is copied. Frees it. */
+static void put_command(const char *before, GString *command)
+{
+	printf("%s%s\n", before, command->str);
+	g_string_free(command, TRUE);
+}
+
+static void put_undo(const struct outcome *moved)
+{
+	g_autofree char *carried = command_carried(false);
+	GString *line = g_string_new("spoolck quarantine restore ");
+
+	print_string(line, carried);
+	g_string_append(line, moved->impact == IMPACT_SERVER_STOPS ? "--force " : "");
+	print_string(line, moved->entry);
+	put_command("\nUndo: ", line);
+}
+
+/* "spoolck scan -p --store /srv/q /var/spool/postfix": with all that made this scan find what it found. */
+static void put_scan(const struct scan *scan, bool fatal_only, bool alike, bool offline)
+{
+	g_autofree char *path = g_shell_quote(scan->spool->path), *carried = command_carried(true);
+	GString *line = g_string_new("spoolck scan ");
+
+	g_string_append_printf(line, "%s %s", fatal_only ? "-p" : "-y", alike ? "--max-move none " : "");
+	if (offline && strstr(carried, "--offline ") == NULL)
+		g_string_append(line, "--offline ");
+	print_string(line, carried);
+	print_string(line, path);
+	put_command("  ", line);
+}
+
 /* What the operator types next, for what is left in the spool. */
 static void put_todo(const struct scan *scan)
 {
@@ -45,8 +78,6 @@ static void put_todo(const struct scan *scan)
 	const struct outcome *moved = NULL;
 	const struct outcome *alike = decide_alike(scan);
 	bool left = false, fatal_only = true, stop = false;
-	g_autofree char *path = g_shell_quote(scan->spool->path);
-	g_autofree char *safe = escape_eyes(path, strlen(path));
 
 	for (guint i = 0; i < scan->outcomes->len; i++) {
 		const struct outcome *o = scan->outcomes->pdata[i];
@@ -72,19 +103,12 @@ static void put_todo(const struct scan *scan)
 			text_command("stop", units, 1, f->stop_command);
 		if (alike != NULL)
 			put_alike(scan, alike);
-		printf("  spoolck scan %s %s%s%s\n", fatal_only ? "-p" : "-y", alike != NULL ? "--max-move none " : "",
-		       stop && scan->spool->running == SERVER_UNKNOWN ? "--offline " : "", safe);
+		put_scan(scan, fatal_only, alike != NULL, stop && scan->spool->running == SERVER_UNKNOWN);
 		if (stop)
 			text_command("start", units, UINT_MAX, f->start_command);
 	}
-	if (moved != NULL) {
-		GString *line = g_string_new("Undo: spoolck quarantine restore ");
-
-		g_string_append(line, moved->impact == IMPACT_SERVER_STOPS ? "--force " : "");
-		print_string(line, moved->entry);
-		putchar('\n');
-		print_line(0, line);
-	}
+	if (moved != NULL)
+		put_undo(moved);
 }
 
 static void put_title(const struct spool *s)
