@@ -158,6 +158,7 @@ static bool postfix_line(const struct head *h, struct cur c, struct death *d)
 static bool exim_segv(struct cur c, struct death *d)
 {
 	struct cur words = c, id = cur_sub(&words, 0);
+	bool delivery;
 
 	if (!log_eat(&c, "SIGSEGV (")) {
 		id = take_word(&c, ' ');
@@ -176,12 +177,13 @@ static bool exim_segv(struct cur c, struct death *d)
 	}
 	if (d->pid == 0 || !log_eat(&c, " "))
 		return false;
-	if (cur_left(&id) == 0 && find(&c, "delivering "))
+	delivery = find(&c, "delivering ");
+	if (delivery && cur_left(&id) == 0)
 		id = take_word(&c, ':');
 	d->kind = DEATH_CRASH;
 	d->format = "exim";
 	d->signal = 11;
-	text_str(&d->daemon, find(&c, "queue run") ? "queue run" : "exim");
+	text_str(&d->daemon, find(&c, "queue run") ? "queue run" : delivery ? "delivery" : "exim");
 	keep(&d->id, id);
 	keep(&d->said, words);
 	return true;
@@ -201,7 +203,7 @@ static bool exim_line(struct cur c, struct death *d)
 	d->kind = DEATH_CRASH;
 	d->format = "exim";
 	d->signal = (unsigned)n;
-	text_str(&d->daemon, run ? "queue run" : "exim");
+	text_str(&d->daemon, run ? "queue run" : "delivery");
 	keep(&d->id, take_word(&c, ' '));
 	keep(&d->said, words);
 	return true;

@@ -40,12 +40,14 @@ gboolean command_set(const gchar *option, const gchar *value, gpointer data, GEr
 /* --check-config, --print-config without a verb. */
 int command_config(char **argv);
 
-/* Options of this command line without which another command would not see the same: each with a blank behind it, as a
- * shell takes them (g_free); of a scan, or of what works on the quarantine. */
-char *command_again(gboolean scan);
-
 /* What the settings say of a scan. */
 struct scan_options command_scan_options(const struct common *common);
+
+/* The options of this command line that a command to be typed next needs as well, quoted for a shell, each with a blank behind
+ * it (g_free): "--deep --store '/srv/q' ". `scan`: that command is a scan; else it needs configuration and store. What is
+ * no setting (--server-version) is taken in by command_carry(). */
+char *command_carried(bool scan);
+void command_carry(const char *option, const char *value);
 
 /* Examine the spools `names` (none: those of configuration and host) and report; the exit status. `zygote`
  * of the options is filled in here. */

@@ -14,6 +14,7 @@
 #include "one.h"
 #include "output.h"
 #include "partpath.h"
+#include "print.h"
 #include "serverlock.h"
 #include "spool_volume.h"
 #include "spools.h"
@@ -36,7 +37,7 @@ struct explain {
 	bool looked;                /* `deep` holds something */
 	bool shown[REPORT_MAX];
 	struct row last;            /* the row printed last, if `any` was */
-	bool any, json, colour, failed, look;
+	bool any, json, failed, look;
 	bool leaving;               /* what was found may be the server's own work */
 	unsigned role;              /* of the file, when its message is not to be found */
 	const struct severity_rules *severities;
@@ -215,8 +216,7 @@ static void put_finding(struct explain *x, unsigned index)
 	const struct finding_def *def = finding_def(f->id);
 
 	x->shown[index] = true;
-	printf("%s  ^^^ %s at byte %" PRIu64, x->colour ? "\033[1;31m" : "",
-	       severity_name(f->severity), f->offset);
+	printf("%s  ^^^ %s at byte %" PRIu64, print_on(RED), severity_name(f->severity), f->offset);
 	if (outcome_role(x->scan.spool, f)->unpacked)
 		printf(" of the %s", outcome_role(x->scan.spool, f)->name);
 	if (f->field.len > 0) {
@@ -233,7 +233,7 @@ static void put_finding(struct explain *x, unsigned index)
 		put(&f->found);
 		putchar('"');
 	}
-	printf("  [%s]%s\n", def->name, x->colour ? "\033[0m" : "");
+	printf("  [%s]%s\n", def->name, print_on(PLAIN));
 }
 
 static void put_row(const struct row *row)
@@ -251,6 +251,14 @@ static void put_row(const struct row *row)
 	putchar('\n');
 }
 
+/* One object on a line of its own; frees it. */
+static void put_json(json_t *j)
+{
+	json_dumpf(j, stdout, JSON_COMPACT | JSON_ENSURE_ASCII);
+	putchar('\n');
+	json_decref(j);
+}
+
 static void put_row_json(const struct row *row)
 {
 	g_autofree char *kind = escape_json(row->kind.bytes, row->kind.len);
@@ -261,9 +269,7 @@ static void put_row_json(const struct row *row)
 
 	if (row->has_target)
 		json_object_set_new(j, "target", json_integer((json_int_t)row->target));
-	json_dumpf(j, stdout, JSON_COMPACT | JSON_ENSURE_ASCII);
-	putchar('\n');
-	json_decref(j);
+	put_json(j);
 }
 
 static bool row_holds(const struct row *row, const struct finding *f)
@@ -325,9 +331,7 @@ static void put_inside(const struct explain *x)
 		json_t *j = json_deep(o);
 
 		json_object_set_new(j, "event", json_string("deep"));
-		json_dumpf(j, stdout, JSON_COMPACT | JSON_ENSURE_ASCII);
-		putchar('\n');
-		json_decref(j);
+		put_json(j);
 	} else if (x->looked) {
 		putchar('\n');
 		put_deep(&x->deep, true);
@@ -438,10 +442,7 @@ static int finish(struct explain *x)
 				    "No finding, as far as this part can tell without its message.");
 	for (unsigned i = 0; i < x->report.count; i++) {
 		if (x->json)
-			json_dumpf(json_finding(&x->scan, o, &x->report.findings[i]), stdout,
-				   JSON_COMPACT | JSON_ENSURE_ASCII);
-		if (x->json)
-			putchar('\n');
+			put_json(json_finding(&x->scan, o, &x->report.findings[i]));
 		else if (i == 0)
 			printf("\n%s\n%s\n", finding_def(outcome_worst(o)->id)->server,
 			       finding_def(outcome_worst(o)->id)->todo);
@@ -489,7 +490,7 @@ int command_explain(char **argv)
 	x.role = lone_role(x.scan.spool->format, outcome.place, outcome.path);
 	outcome.report = &x.report;
 	x.outcome = &outcome;
-	x.colour = isatty(STDOUT_FILENO) && g_getenv("NO_COLOR") == NULL;
+	print_setup();
 	config = (struct lane_config){ x.scan.spool->format, x.scan.spool->format_index,
 				       x.scan.spool->site, x.scan.spool->root, zygote, &x.scan.spool->reach };
 	lanes = lanes_open(&config, 1, on_result, &x, &error);

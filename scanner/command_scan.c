@@ -56,7 +56,6 @@ struct scan_options command_scan_options(const struct common *common)
 		.fail_on_suspect = s->fail_on_suspect, .deep = s->deep, .lanes = common->jobs,
 		.deadline = s->budget > 0 ? g_get_monotonic_time() + s->budget : 0,
 		.store = common->store, .severities = &s->severities, .retention = &s->retention,
-		.again = command_again(TRUE), .undo_again = command_again(FALSE), /* as long as the program lives */
 	};
 }
 
@@ -350,6 +349,8 @@ int command_scan(char **argv)
 	if (given.nagios + common.json + (given.state != NULL) > 1)
 		exit(command_usage("--nagios, --state and --format json exclude each other"));
 	opt = command_scan_options(&common);
+	if (given.version != NULL)
+		command_carry("--server-version", given.version);
 	if (given.restart && opt.policy == MOVE_NOTHING)
 		exit(command_usage("--restart: with -p or -y; -n moves nothing"));
 	return command_scan_spools(names, opt, &common);

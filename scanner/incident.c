@@ -384,7 +384,6 @@ static void look_at_file(struct look *l, const char *path, bool named)
 	ret = maillog_file(path, position, on_line, &l->c, &next);
 	if (next != NULL && l->memory != NULL)
 		l->memory->remember(key, next);
-	l->c.in->looked |= ret == 0;
 	if (ret < 0 && named)
 		l->failed(l->arg, path, ret == -EINVAL ? "no file that can be read as a log" : g_strerror(-ret));
 }
@@ -403,7 +402,6 @@ static void look_at_journal(struct look *l)
 		l->failed(l->arg, "journal", "journalctl does not answer in time");
 		return;
 	}
-	l->c.in->looked = true;
 	if (l->memory != NULL)
 		l->memory->remember(key, next);
 }
@@ -430,7 +428,6 @@ void incidents_look(struct incidents *in, char *const *logs, const struct log_me
 	void *value;
 
 	in->now = time(NULL);
-	in->since = in->now - BY_HAND;
 	said_begin(&l.c.deaths);
 	said_begin(&l.c.words);
 	for (; logs != NULL && *logs != NULL; logs++)

@@ -31,8 +31,6 @@ struct incident {
 };
 
 struct incidents {
-	gint64 since;          /* deaths from here on, seconds since 1970 */
-	bool looked;           /* at one log at least */
 	GPtrArray *all;        /* struct incident, most deaths first */
 
 	GHashTable *damaged;   /* FORMAT LF ID -> struct damaged, of all scans */

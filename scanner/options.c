@@ -31,15 +31,17 @@ struct given {
 	const struct setting *row;
 	const char *option;
 	char *value;
+	bool alone;       /* no word was given with it */
 };
 static GArray *given;
-static char *config_file; /* --config */
+static char *config_file; /* --config; NULL: the usual one */
+static GString *carried;  /* command_carry() */
 
 gboolean command_set(const gchar *option, const gchar *value, gpointer data, GError **error)
 {
 	const char *name = option + strspn(option, "-");
 	gboolean no;
-	struct given g = { .option = g_strdup(option) };
+	struct given g = { .option = g_strdup(option), .alone = value == NULL };
 
 	(void)data;
 	for (size_t i = 0; i < G_N_ELEMENTS(aliases); i++)
@@ -73,29 +75,41 @@ static void apply_given(struct settings *settings)
 	}
 }
 
-static void say_again(GString *words, const char *name, const char *value)
-{
-	g_autofree char *quoted = g_shell_quote(value);
+/* --- What is to be typed next ----------------------------------------------------- */
 
-	g_string_append_printf(words, "--%s %s ", name, quoted);
+static void append_option(GString *s, const char *option, const char *value)
+{
+	g_autofree char *quoted = value != NULL ? g_shell_quote(value) : NULL;
+
+	g_string_append_printf(s, "%s%s%s ", option, value != NULL ? " " : "", value != NULL ? quoted : "");
 }
 
-char *command_again(gboolean scan)
+void command_carry(const char *option, const char *value)
 {
-	static const char *const of_all[] = { "store", NULL };
-	static const char *const of_scan[] = { "store", "streams", "layout", "exclude", NULL };
-	GString *words = g_string_new(NULL);
+	if (carried == NULL)
+		carried = g_string_new(NULL);
+	append_option(carried, option, value);
+}
+
+char *command_carried(bool scan)
+{
+	static const char *const of_scan[] = { "deep", "exclude", "layout", "streams", "offline", NULL };
+	GString *s = g_string_new(NULL);
 
 	if (config_file != NULL)
-		say_again(words, "config", config_file);
+		append_option(s, "--config", config_file);
 	for (guint i = 0; given != NULL && i < given->len; i++) {
 		const struct given *g = &g_array_index(given, struct given, i);
 
-		if (g_strv_contains(scan ? of_scan : of_all, setting_name(g->row)))
-			say_again(words, setting_name(g->row), g->value);
+		if (strcmp(setting_name(g->row), "store") == 0 || (scan && g_strv_contains(of_scan, setting_name(g->row))))
+			append_option(s, g->option, g->alone ? NULL : g->value);
 	}
-	return g_string_free(words, FALSE);
+	if (scan && carried != NULL)
+		g_string_append(s, carried->str);
+	return g_string_free(s, FALSE);
 }
+
+/* --- The whole line --------------------------------------------------------------- */
 
 /* Lanes that keep every core busy, within reason. */
 static unsigned default_jobs(void)

@@ -7,6 +7,7 @@
 
 #include "output_text.h"
 
+#include "command.h"
 #include "escape.h"
 #include "print.h"
 #include "progress.h"
@@ -38,36 +39,39 @@ static void put_alike(const struct scan *scan, const struct outcome *o)
 	print_line(2, line);
 }
 
-/* A command, which is not broken between words: it is pasted. Frees the line. */
-static void put_command(const char *before, GString *line)
+/* A command is one line, however wide the terminal is: it is copied. Frees it. */
+static void put_command(const char *before, GString *command)
 {
-	printf("%s%s\n", before, line->str);
-	g_string_free(line, TRUE);
-}
-
-/* The same scan, so that it moves. */
-static void put_scan(const struct scan *scan, const char *brake, bool fatal_only, bool offline)
-{
-	g_autofree char *path = g_shell_quote(scan->spool->path);
-	GString *line = g_string_new("spoolck scan ");
-
-	g_string_append_printf(line, "%s %s%s", fatal_only ? "-p" : "-y", brake, offline ? "--offline " : "");
-	print_string(line, scan->options->again != NULL ? scan->options->again : "");
-	print_string(line, path);
-	put_command("  ", line);
+	printf("%s%s\n", before, command->str);
+	g_string_free(command, TRUE);
 }
 
 /* A server that nothing shows is taken to run when the message comes back, too. */
 static void put_undo(const struct scan *scan, const struct outcome *moved)
 {
-	const struct spool *s = scan->spool;
+	const struct spool *spool = scan->spool;
+	g_autofree char *carried = command_carried(false);
 	GString *line = g_string_new("spoolck quarantine restore ");
 
-	print_string(line, scan->options->undo_again != NULL ? scan->options->undo_again : "");
+	print_string(line, carried);
 	g_string_append(line, moved->impact == IMPACT_SERVER_STOPS ? "--force " : "");
-	g_string_append(line, s->offline && s->format->places[moved->place].lock == MOVE_STOPPED ? "--offline " : "");
+	g_string_append(line, spool->offline && spool->format->places[moved->place].lock == MOVE_STOPPED ? "--offline " : "");
 	print_string(line, moved->entry);
 	put_command("\nUndo: ", line);
+}
+
+/* "spoolck scan -p --store /srv/q /var/spool/postfix": with all that made this scan find what it found. */
+static void put_scan(const struct scan *scan, bool fatal_only, bool alike, bool offline)
+{
+	g_autofree char *path = g_shell_quote(scan->spool->path), *carried = command_carried(true);
+	GString *line = g_string_new("spoolck scan ");
+
+	g_string_append_printf(line, "%s %s", fatal_only ? "-p" : "-y", alike ? "--max-move none " : "");
+	if (offline && strstr(carried, "--offline ") == NULL)
+		g_string_append(line, "--offline ");
+	print_string(line, carried);
+	print_string(line, path);
+	put_command("  ", line);
 }
 
 /* What the operator types next, for what is left in the spool. */
@@ -102,8 +106,7 @@ static void put_todo(const struct scan *scan)
 			text_command("stop", units, 1, f->stop_command);
 		if (alike != NULL)
 			put_alike(scan, alike);
-		put_scan(scan, alike != NULL ? "--max-move none " : "", fatal_only,
-			 stop && scan->spool->running == SERVER_UNKNOWN);
+		put_scan(scan, fatal_only, alike != NULL, stop && scan->spool->running == SERVER_UNKNOWN);
 		if (stop)
 			text_command("start", units, UINT_MAX, f->start_command);
 	}

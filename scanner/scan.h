@@ -92,7 +92,6 @@ struct scan_options {
 	gint64 deadline;              /* look no longer than this; monotonic µs, 0 = none */
 	gint64 act_until;             /* begin no move after this, wait for no lock; 0 = none */
 	const char *store;
-	const char *again, *undo_again;  /* options to be typed again, command_again(); NULL = none */
 	const struct severity_rules *severities; /* NULL: as the findings have it */
 	const struct retention *retention;       /* NULL: the store may grow */
 	int zygote;

@@ -93,6 +93,16 @@ sub with_caps {
     return ($status, $out);
 }
 
+# With ProtectSystem=strict a spool that is not named can be looked at, and no message leaves it.
+subtest 'the usual spools may be written' => sub {
+    my @roots = map { my ($list) = read_file($_) =~ /default_roots\[\] = \{(.*?)\}/s; ($list // '') =~ /"([^"]+)"/g } glob dirname($contrib) . '/parsers/fmt_*.c';
+    cmp_ok(scalar @roots, '>', 8, 'usual places of all servers');
+    for my $file (map { "$contrib/systemd/spoolck.service.d/$_.conf" } qw(move restart)) {
+        my @may = map { s/^-//r } split ' ', (read_file($file) =~ /^ReadWritePaths=(.*)/m)[0];
+        is_deeply([ grep { my $root = $_; !grep { "$root/" =~ m{^\Q$_\E/} } @may } @roots ], [], basename($file));
+    }
+};
+
 subtest 'capabilities' => sub {
     tool('setpriv') or return;
     need_root('to have capabilities') or return;

@@ -156,7 +156,7 @@ subtest 'Exim, qmail, Courier' => sub {
     # both logs have it, and then the parent says it
     my $panic = "$now [18] 1xUUCx-000006-10 SIGSEGV (fault address: 0x1)\n$now [18] 1xUUCx-000006-10 SIGSEGV (   18 delivering 1xUUCx-000006-10\n)\n";
     like($told->('exim', $panic x 2, "$now [8] queue run: process 18 crashed with signal 11 while delivering 1xUUCx-000006-10\n"),
-        qr/^exim of Exim: 1 time, by signal 11, .*\n  It said: SIGSEGV \(   18 delivering 1xUUCx-000006-10\n  It was at 1xUUCx-000006-10, which is not in the queue now$/m,
+        qr/^delivery of Exim: 1 time, by signal 11, .*\n  It said: SIGSEGV \(   18 delivering 1xUUCx-000006-10\n  It was at 1xUUCx-000006-10, which is not in the queue now$/m,
         'a delivery of Exim that crashed, from either of its logs');
     my $tai = sub { return sprintf '@%016x%08x %s', (1 << 62) + 10 + time - $_[0], 5, "alert: oh no! lost $_[1] connection! dying...\n" };
     like($told->('qmail', map { $tai->($_, 'spawn'), $tai->($_, 'spawn'), $tai->($_, 'qmail-clean') } 90, 60, 30),

@@ -11,6 +11,7 @@ use File::Basename qw(dirname);
 use JSON::PP ();
 use POSIX ();
 use Spoolck;
+use Spoolck::Queue qw(fill);
 use Test::More;
 
 my $source = dirname($FindBin::Bin);
@@ -106,6 +107,17 @@ subtest 'JSON by the schema' => sub {
     is_deeply([ sort keys %seen ], [ grep { $_ ne 'time' } sort keys %{ $schema->{definitions} } ],
         'every event of the schema was seen');
     ok($validator->validate({ event => 'summary', messages => -1 }), 'the schema refuses nonsense');
+};
+
+# A damaged number of seconds is a time, too, and has the form that the schema says.
+subtest 'a time long ago' => sub {
+    my $root = scratch() . '/queue';
+    fill('exim', $root, ["From: a\@b\n\ntext\n"]);
+    my ($head) = glob "$root/input/*-H";
+    write_file($head, read_file($head) =~ s/^\d{10} 0$/-40000000000 0/mr);
+    utime time - 3600, time - 3600, $head;
+    my $r = scan('--all', "exim:$root");
+    is($r->{messages}[0]{arrival}, '0702-06-15T00:53:20Z', 'four digits of a year');
 };
 
 # { 'name{labels}' => value }

@@ -8,6 +8,7 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 
 use Spoolck;
+use Spoolck::Queue qw(fill);
 use Test::More;
 
 # The screen of a terminal with 80 columns: what a run prints, without its colours and its moving line.
@@ -180,6 +181,32 @@ subtest 'told to end while it moves' => sub {
     is(exit_bits(spoolck('quarantine', '--store', $store, 'restore', map { $_->{entry} // () } @{ $r->{messages} })), '2',
         'and comes back');
     same_tree($before, snapshot($spool), 'as it was');
+};
+
+# Typed as they stand there, in a shell.
+subtest 'what to type next' => sub {
+    my ($spool, $bin, $store) = (new_spool(), scratch(), scratch() . '/a store');
+    symlink program(), "$bin/spoolck" or die "symlink: $!";
+    my $type = sub { my ($command) = @_; local $ENV{PATH} = "$bin:$ENV{PATH}"; return (scalar(qx($command 2>&1)), $? >> 8) };
+    healthy($spool, "deferred") for 1 .. 20;
+    my ($id, $held) = (killer($spool, "incoming"), damaged($spool, "hold"));
+    my ($do) = spoolck('scan', '--store', $store, '--exclude', 'hold;defer', $spool)->{out} =~ /^DO THIS\n  (spoolck scan .*)$/m;
+    my ($out, $status) = $type->($do);
+    is($status, 1, "$do: moves it") or diag $out;
+    ok(!-e "$spool/incoming/$id", 'really');
+    ok(-e "$spool/hold/$held", 'and nothing that was left out');
+    is(scalar(() = glob "'$store'/entries/*"), 1, 'to the store that was named');
+    my ($undo) = $out =~ /^Undo: (spoolck .*)$/m;
+    ($out, $status) = $type->($undo);
+    is($status, 2, "$undo: puts it back, and the server should be told") or diag $out;
+    ok(-e "$spool/incoming/$id", 'really');
+};
+
+# With --deep it is damaged, without it is not: the command has to say so.
+subtest 'what to type next, of a text' => sub {
+    my $root = scratch() . '/queue';
+    fill('qmail', $root, [ "From: a\@b\nMIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=b\n\n--b\nContent-Transfer-Encoding: base64\n\nQUJDQUJDQU" ]);
+    like(spoolck('scan', '--deep', '--store', new_store(), "qmail:$root")->{out}, qr/^  spoolck scan -y .*--deep /m, '--deep');
 };
 
 done_testing();

@@ -50,15 +50,15 @@ static const struct {
 	  DEATH_CRASH, "exim", "queue run", 237, 6, "1wIbVf-0000Ci-1A" },
 	{ "Nov 20 15:41:18 mx17 exim[12]: 2026-11-20 15:41:18 queue run: process 237 crashed with signal 6 while delivering "
 	  "1wIbVf-0000Ci-1A", DEATH_CRASH, "exim", "queue run", 237, 6, "1wIbVf-0000Ci-1A" },
-	{ "2026-11-20 19:23:47 process 21 crashed with signal 11 while delivering 1xUUCx-000006-10", DEATH_CRASH, "exim", "exim",
+	{ "2026-11-20 19:23:47 process 21 crashed with signal 11 while delivering 1xUUCx-000006-10", DEATH_CRASH, "exim", "delivery",
 	  21, 11, "1xUUCx-000006-10" },
 	/* real Exim 4.96 and 4.98, of a delivery and of a queue run; then as 4.99 writes it, and a run between two messages */
-	{ "2026-11-20 19:23:47.337 [18] 1xUUCx-000006-10 SIGSEGV (   18 delivering 1xUUCx-000006-10", DEATH_CRASH, "exim", "exim",
+	{ "2026-11-20 19:23:47.337 [18] 1xUUCx-000006-10 SIGSEGV (   18 delivering 1xUUCx-000006-10", DEATH_CRASH, "exim", "delivery",
 	  18, 11, "1xUUCx-000006-10" },
 	{ "2026-11-20 19:23:52 1xUUD7-00000000006-261F SIGSEGV (   10 delivering 1xUUD7-00000000006-261F (queue run pid 8)",
 	  DEATH_CRASH, "exim", "queue run", 10, 11, "1xUUD7-00000000006-261F" },
 	{ "2026-11-20 19:23:52 SIGSEGV (local delivery: 12345 delivering 1xUUD7-00000000006-261F: waiting", DEATH_CRASH, "exim",
-	  "exim", 12345, 11, "1xUUD7-00000000006-261F" },
+	  "delivery", 12345, 11, "1xUUD7-00000000006-261F" },
 	{ "Nov 20 19:23:52 mx17 exim[7]: 2026-11-20 19:23:52 SIGSEGV (12345 running queue: waiting for 1xUUD7-00000000006-261F (9)",
 	  DEATH_CRASH, "exim", "exim", 12345, 11, "" },
 	{ "@400000006b00b0f9075bcd15 alert: oh no! lost spawn connection! dying...", DEATH_EXIT, "qmail", "qmail-send", 0, 0, "" },
