@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <glib.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -129,11 +130,16 @@ static int has_open(int pid, const char *name)
 
 	if (dir == NULL) /* one that has ended meanwhile holds no lock; proc(5) may hide one that has not */
 		return kill(pid, 0) < 0 && errno == ESRCH ? 0 : -1;
-	while (found == 0 && (fd = g_dir_read_name(dir)) != NULL) {
+	while (found <= 0 && (fd = g_dir_read_name(dir)) != NULL) {
 		g_autofree char *link = g_strdup_printf("%s/%s", dir_path, fd);
-		g_autofree char *file = g_file_read_link(link, NULL);
+		char file[PATH_MAX];
+		ssize_t n = readlink(link, file, sizeof file - 1);
 
-		found = file != NULL && g_str_has_suffix(file, gone);
+		file[MAX(n, 0)] = '\0';
+		if (n < 0 && errno != ENOENT) /* to list takes less than to read */
+			found = -1;
+		else if (g_str_has_suffix(file, gone))
+			found = 1;
 	}
 	g_dir_close(dir);
 	return found;

@@ -182,6 +182,24 @@ subtest 'Exim: a text that is gone already' => sub {
     is(said($old_id, '-y', @all), 'corrupt moved exit 1', 'when nobody holds it, it is lost, too');
 };
 
+subtest 'Exim: by a user who cannot see what the server has open' => sub {
+    need_root('another user can be had') or return;
+    my $dir = exim_queue();
+    my $lost = $old_id =~ s/^.{6}/1xUMEB/r;
+    exim_message("$dir/input", $lost, 0);
+    my $pid = holding(sub {
+        exim_message("$dir/input", $old_id);
+        my $fh = opened("$dir/input/$old_id-D");
+        lock_fcntl($fh, $exim_lock);
+        return $fh;
+    });
+    chmod 0644, glob "$dir/input/*";
+    my @scan = ({ program => copy_for_all(), uid => 65534 }, '--all', "exim:$dir");
+    is(said($lost, @scan), 'busy none exit 0', 'a text that is gone may be anybody\'s, while there is a delivery');
+    let_go($pid);
+    is(said($lost, @scan), 'corrupt none exit 4', '... and is lost when there is none');
+};
+
 subtest 'Exim: an envelope that is cut off' => sub {
     my $dir = exim_queue();
     exim_message("$dir/input", $old_id);
