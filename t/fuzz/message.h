@@ -216,7 +216,7 @@ static inline struct name fuzz_name(const struct fuzzed *f, const char *name)
 	const char *place = x->places[f->m.place].name;
 	struct name n = x->id_of(f->m.place, name), again;
 	size_t len, skip = strcmp(place, ".") != 0 ? strlen(place) + 1 : 0;
-	char path[400], tight[400];
+	char path[400], second[400], *exact;
 	unsigned role;
 
 	must(n.id >= name && n.id + n.id_len <= name + strlen(name));
@@ -230,12 +230,15 @@ static inline struct name fuzz_name(const struct fuzzed *f, const char *name)
 	if (len == 0 && x->path_of == NULL)
 		return n; /* the site has to be known better */
 	must(len > skip && len < sizeof path && strlen(path) == len);
-	must(fuzz_path(f, role, &n, tight, len) == 0);
+	exact = malloc(len + 1);
+	must(exact != NULL && fuzz_path(f, role, &n, exact + 1, len) == 0);
+	must(fuzz_path(f, role, &n, exact, len + 1) == len);
+	free(exact);
 	must(skip == 0 || (memcmp(path, place, skip - 1) == 0 && path[skip - 1] == '/'));
 	again = x->id_of(f->m.place, path + skip);
 	must(again.id_len == n.id_len);
 	/* OpenSMTPD makes a path of a number: in lower case. */
-	must(fuzz_path(f, role, &again, tight, sizeof tight) == len && strcmp(path, tight) == 0);
+	must(fuzz_path(f, role, &again, second, sizeof second) == len && strcmp(path, second) == 0);
 	must(strncasecmp(again.id, n.id, n.id_len) == 0);
 	must(role != n.role || (again.kind == n.kind && again.role == n.role));
 	return n;
