@@ -3,22 +3,11 @@
  */
 #include "daemonlog.h"
 
-#include "cursor.h"
+#include "logline.h"
 
 #include <string.h>
 
 /* --- Words ----------------------------------------------------------------------- */
-
-/* Step over `word` when it comes next. */
-static bool eat(struct cur *c, const char *word)
-{
-	size_t n = strlen(word);
-	const uint8_t *p = cur_view(c, n);
-
-	if (p == NULL || memcmp(p, word, n) != 0)
-		return false;
-	return cur_skip(c, n);
-}
 
 /* The bytes up to a blank or `stop`, stepped over. */
 static struct cur take_word(struct cur *c, uint8_t stop)
@@ -28,7 +17,7 @@ static struct cur take_word(struct cur *c, uint8_t stop)
 
 static bool is(struct cur c, const char *word)
 {
-	return eat(&c, word) && cur_left(&c) == 0;
+	return log_eat(&c, word) && cur_left(&c) == 0;
 }
 
 /* Step to just behind the next `word`; false, and no step, when there is none. */
@@ -38,27 +27,13 @@ static bool find(struct cur *c, const char *word)
 
 	while (cur_left(&at) > 0) {
 		cur_skip(&at, cur_find(&at, (uint8_t)*word));
-		if (eat(&at, word)) {
+		if (log_eat(&at, word)) {
 			*c = at;
 			return true;
 		}
 		cur_skip(&at, cur_left(&at) > 0);
 	}
 	return false;
-}
-
-/* 1..`most` digits as a number. */
-static bool number(struct cur *c, unsigned most, uint64_t *n_r)
-{
-	unsigned digits = 0;
-	uint64_t n = 0;
-
-	while (digits < most && cur_peek(c) >= '0' && cur_peek(c) <= '9') {
-		n = n * 10 + (uint64_t)(cur_u8(c) - '0');
-		digits++;
-	}
-	*n_r = n;
-	return digits > 0 && !(cur_peek(c) >= '0' && cur_peek(c) <= '9');
 }
 
 #define PID_DIGITS 10
@@ -81,107 +56,8 @@ static struct cur last_name(struct cur path)
 
 /* --- Heads ----------------------------------------------------------------------- */
 
-static bool small(struct cur *c, uint8_t low, uint8_t high, uint8_t *n_r)
-{
-	uint64_t n;
-
-	if (!number(c, 2, &n) || n < low || n > high)
-		return false;
-	*n_r = (uint8_t)n;
-	return true;
-}
-
-static bool clock(struct cur *c, struct log_time *t)
-{
-	uint64_t ignored;
-
-	if (!small(c, 0, 23, &t->hour) || !eat(c, ":") || !small(c, 0, 59, &t->minute) || !eat(c, ":") ||
-	    !small(c, 0, 60, &t->second))
-		return false;
-	return !eat(c, ".") || number(c, 9, &ignored);
-}
-
-/* "Z", "+01:00", "+0100"; nothing is the host's own time. */
-static bool zone(struct cur *c, struct log_time *t)
-{
-	int sign = cur_peek(c) == '-' ? -1 : 1;
-	uint64_t n, minutes = 0;
-
-	t->zoned = true;
-	if (eat(c, "Z"))
-		return true;
-	t->zoned = eat(c, "+") || eat(c, "-");
-	if (!t->zoned)
-		return true;
-	if (!number(c, 4, &n))
-		return false;
-	if (eat(c, ":") && !number(c, 2, &minutes))
-		return false;
-	if (n >= 100) {
-		minutes = n % 100;
-		n /= 100;
-	}
-	t->zone = sign * (int32_t)(n * 3600 + minutes * 60);
-	return n < 24 && minutes < 60;
-}
-
-/* "2026-11-20T15:41:19.12+01:00", and with a blank as Exim writes it. */
-static bool time_iso(struct cur *c, struct log_time *t)
-{
-	uint64_t year;
-
-	if (!number(c, 4, &year) || year < 1970 || !eat(c, "-") || !small(c, 1, 12, &t->month) || !eat(c, "-") ||
-	    !small(c, 1, 31, &t->day) || !(eat(c, "T") || eat(c, " ")) || !clock(c, t))
-		return false;
-	t->year = (uint16_t)year;
-	if (cur_peek(c) == ' ' && (cur_ahead(c, 1) == '+' || cur_ahead(c, 1) == '-'))
-		cur_skip(c, 1); /* Exim's log_timezone */
-	return zone(c, t);
-}
-
-/* "Nov 20 15:41:19" */
-static bool time_classic(struct cur *c, struct log_time *t)
-{
-	static const char months[12][4] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
-					    "Nov", "Dec" };
-
-	while (t->month < 12 && !eat(c, months[t->month]))
-		t->month++;
-	if (t->month++ == 12 || !eat(c, " "))
-		return false;
-	cur_skip_blanks(c);
-	return small(c, 1, 31, &t->day) && eat(c, " ") && clock(c, t);
-}
-
-/* "1795161679.123456" */
-static bool time_unix(struct cur *c, struct log_time *t)
-{
-	uint64_t seconds, ignored;
-
-	if (!number(c, 12, &seconds) || !eat(c, ".") || !number(c, 6, &ignored))
-		return false;
-	t->epoch = true;
-	t->seconds = (int64_t)seconds;
-	return true;
-}
-
-static bool time_of(struct cur *c, struct log_time *t)
-{
-	struct cur start = *c;
-
-	if (time_classic(c, t))
-		return t->known = true;
-	*c = start;
-	memset(t, 0, sizeof *t);
-	if (time_iso(c, t))
-		return t->known = true;
-	*c = start;
-	memset(t, 0, sizeof *t);
-	return t->known = time_unix(c, t);
-}
-
 struct head {
-	struct cur ident; /* "postfix/qmgr"; empty: Exim's own log */
+	struct cur ident; /* "postfix/qmgr"; empty: a log of one program, Exim's own or multilog's */
 	uint64_t pid;
 };
 
@@ -189,12 +65,12 @@ struct head {
 static bool head_of(struct cur *c, struct head *h)
 {
 	take_word(c, ' ');
-	if (!eat(c, " "))
+	if (!log_eat(c, " "))
 		return false;
 	h->ident = cur_sub(c, cur_word(c, '[') < cur_word(c, ':') ? cur_word(c, '[') : cur_word(c, ':'));
-	if (eat(c, "[") && (!number(c, PID_DIGITS, &h->pid) || !eat(c, "]")))
+	if (log_eat(c, "[") && (!log_number(c, PID_DIGITS, &h->pid) || !log_eat(c, "]")))
 		return false;
-	return cur_left(&h->ident) > 0 && eat(c, ": ");
+	return cur_left(&h->ident) > 0 && log_eat(c, ": ");
 }
 
 /* --- Postfix ------------------------------------------------------------------------ */
@@ -225,7 +101,7 @@ static void postfix_id(struct cur c, struct text *id)
 		cur_skip(&c, cur_peek(&c) == ':');
 		for (unsigned i = 0; queues[i] != NULL; i++) {
 			name = word;
-			if (!eat(&name, queues[i]))
+			if (!log_eat(&name, queues[i]))
 				continue;
 			name = last_name(name);
 			keep(id, cur_sub(&name, cur_word(&name, ',')));
@@ -240,17 +116,17 @@ static bool postfix_master(struct cur c, struct death *d)
 	struct cur daemon;
 	uint64_t n;
 
-	if (!eat(&c, "warning: process "))
+	if (!log_eat(&c, "warning: process "))
 		return false;
 	daemon = last_name(take_word(&c, ' '));
-	if (!reads_queue(daemon) || !eat(&c, " pid ") || !number(&c, PID_DIGITS, &d->pid))
+	if (!reads_queue(daemon) || !log_eat(&c, " pid ") || !log_number(&c, PID_DIGITS, &d->pid))
 		return false;
 	keep(&d->daemon, daemon);
-	if (eat(&c, " exit status ")) {
+	if (log_eat(&c, " exit status ")) {
 		d->kind = DEATH_EXIT;
 		return true;
 	}
-	if (!eat(&c, " killed by signal ") || !number(&c, 3, &n))
+	if (!log_eat(&c, " killed by signal ") || !log_number(&c, 3, &n))
 		return false;
 	d->signal = (unsigned)n;
 	d->kind = DEATH_CRASH;
@@ -264,7 +140,7 @@ static bool postfix_line(const struct head *h, struct cur c, struct death *d)
 	d->format = "postfix";
 	if (is(daemon, "master"))
 		return postfix_master(c, d);
-	if (!reads_queue(daemon) || h->pid == 0 || !(eat(&c, "fatal: ") || eat(&c, "panic: ")))
+	if (!reads_queue(daemon) || h->pid == 0 || !(log_eat(&c, "fatal: ") || log_eat(&c, "panic: ")))
 		return false;
 	d->kind = DEATH_SAID;
 	d->pid = h->pid;
@@ -276,19 +152,56 @@ static bool postfix_line(const struct head *h, struct cur c, struct death *d)
 
 /* --- The others --------------------------------------------------------------------- */
 
-/* "queue run: process 237 crashed with signal 11 while delivering 1wIbVf-0000Ci-1A" */
+/* "1wIbVf-0000Ci-1A SIGSEGV (  237 delivering 1wIbVf-0000Ci-1A (queue run pid 9)": the last words of a process, of a delivery
+ * right after the message came the only ones. Since 4.99 its purpose and a colon stand before the pid. Its other lines
+ * (SIGSEGV (fault address: 0x1), a backtrace) have none. */
+static bool exim_segv(struct cur c, struct death *d)
+{
+	struct cur words = c, id = cur_sub(&words, 0);
+
+	if (!log_eat(&c, "SIGSEGV (")) {
+		id = take_word(&c, ' ');
+		words = c;
+		if (!log_eat(&c, " SIGSEGV ("))
+			return false;
+		cur_skip(&words, 1);
+	}
+	cur_skip_blanks(&c);
+	if (!log_number(&c, PID_DIGITS, &d->pid)) {
+		if (!find(&c, ": "))
+			return false;
+		cur_skip_blanks(&c);
+		if (!log_number(&c, PID_DIGITS, &d->pid))
+			return false;
+	}
+	if (d->pid == 0 || !log_eat(&c, " "))
+		return false;
+	if (cur_left(&id) == 0 && find(&c, "delivering "))
+		id = take_word(&c, ':');
+	d->kind = DEATH_CRASH;
+	d->format = "exim";
+	d->signal = 11;
+	text_str(&d->daemon, find(&c, "queue run") ? "queue run" : "exim");
+	keep(&d->id, id);
+	keep(&d->said, words);
+	return true;
+}
+
+/* "queue run: process 237 crashed with signal 11 while delivering 1wIbVf-0000Ci-1A"; without the first two words where a
+ * sender waits for the delivery (-odf) */
 static bool exim_line(struct cur c, struct death *d)
 {
 	struct cur words = c;
+	bool run = log_eat(&c, "queue run: ");
 	uint64_t n;
 
-	if (!eat(&c, "queue run: process ") || !number(&c, PID_DIGITS, &d->pid) ||
-	    !eat(&c, " crashed with signal ") || !number(&c, 3, &n) || !eat(&c, " while delivering "))
+	if (!log_eat(&c, "process ") || !log_number(&c, PID_DIGITS, &d->pid) ||
+	    !log_eat(&c, " crashed with signal ") || !log_number(&c, 3, &n) || !log_eat(&c, " while delivering "))
 		return false;
 	d->kind = DEATH_CRASH;
 	d->format = "exim";
 	d->signal = (unsigned)n;
-	text_str(&d->daemon, "queue run");
+	text_str(&d->daemon, run ? "queue run" : "exim");
 	keep(&d->id, take_word(&c, ' '));
 	keep(&d->said, words);
 	return true;
@@ -305,20 +218,20 @@ static bool opensmtpd_line(const struct head *h, struct cur c, struct death *d)
 	d->format = "opensmtpd";
 	d->pid = h->pid;
 	text_str(&d->daemon, "smtpd");
-	eat(&c, "warn: ");
-	if (eat(&c, "fatal: ")) {
+	log_eat(&c, "warn: ");
+	if (log_eat(&c, "fatal: ")) {
 		d->kind = DEATH_SAID;
 		keep(&d->said, c);
 		return true;
 	}
-	eat(&c, "smtpd: ");
-	if (eat(&c, "process ")) {
+	log_eat(&c, "smtpd: ");
+	if (log_eat(&c, "process ")) {
 		take_word(&c, ' ');
-		if (!eat(&c, " socket closed") || cur_left(&c) > 0)
+		if (!log_eat(&c, " socket closed") || cur_left(&c) > 0)
 			return false;
-	} else if (!eat(&c, "lost child: ")) {
+	} else if (!log_eat(&c, "lost child: ")) {
 		return false;
-	} else if (find(&c, "signal ") && number(&c, 3, &n)) {
+	} else if (find(&c, "signal ") && log_number(&c, 3, &n)) {
 		d->signal = (unsigned)n;
 	}
 	d->kind = DEATH_CRASH;
@@ -335,15 +248,51 @@ static bool sendmail_line(struct cur c, struct death *d)
 	if (!find(&c, "persistent queue runner="))
 		return false;
 	words = c;
-	if (!number(&c, PID_DIGITS, &n) || !(eat(&c, " died, pid=") || eat(&c, " core dumped")))
+	if (!log_number(&c, PID_DIGITS, &n) || !(log_eat(&c, " died, pid=") || log_eat(&c, " core dumped")))
 		return false;
-	number(&c, PID_DIGITS, &d->pid);
-	if (!eat(&c, ", signal=") || !number(&c, 3, &n))
+	log_number(&c, PID_DIGITS, &d->pid);
+	if (!log_eat(&c, ", signal=") || !log_number(&c, 3, &n))
 		return false;
 	d->kind = DEATH_CRASH;
 	d->format = "sendmail";
 	d->signal = (unsigned)n;
 	text_str(&d->daemon, "queue runner");
+	keep(&d->said, words);
+	return true;
+}
+
+/* "alert: oh no! lost spawn connection! dying...", "alert: cannot start: ...", of splogger behind a time of its own. Who stops
+ * all of qmail's processes at once brings it to say so, too: once is no crash. The pid before it is splogger's. */
+static bool qmail_line(struct cur c, struct death *d)
+{
+	struct log_time again = { .known = false };
+	struct cur words, text = c;
+
+	if (!log_time_unix(&c, &again) || !log_eat(&c, " "))
+		c = text;
+	if (!log_eat(&c, "alert: "))
+		return false;
+	words = c;
+	if (!log_eat(&c, "oh no! lost ") && (!log_eat(&c, "cannot start: ") || log_eat(&c, "qmail-send is already running")))
+		return false;
+	d->kind = DEATH_EXIT;
+	d->format = "qmail";
+	text_str(&d->daemon, "qmail-send");
+	keep(&d->said, words);
+	return true;
+}
+
+/* "ABNORMAL TERMINATION BY A SIGNAL", "ABNORMAL TERMINATION, exit status: 1": said by the parent, which starts another one after a
+ * minute; the pid before it is the parent's. */
+static bool courier_line(struct cur c, struct death *d)
+{
+	struct cur words = c;
+
+	if (!log_eat(&c, "ABNORMAL TERMINATION"))
+		return false;
+	d->kind = log_eat(&c, " BY A SIGNAL") ? DEATH_CRASH : DEATH_EXIT;
+	d->format = "courier";
+	text_str(&d->daemon, "courierd");
 	keep(&d->said, words);
 	return true;
 }
@@ -359,14 +308,14 @@ static bool kernel_line(struct cur c, struct death *d)
 	struct cur name;
 	bool traps;
 
-	if (eat(&c, "[")) {
+	if (log_eat(&c, "[")) {
 		cur_skip(&c, cur_find(&c, ']'));
-		if (!eat(&c, "] "))
+		if (!log_eat(&c, "] "))
 			return false;
 	}
-	traps = eat(&c, "traps: ");
+	traps = log_eat(&c, "traps: ");
 	name = take_word(&c, '[');
-	if (!eat(&c, "[") || !number(&c, PID_DIGITS, &d->pid) || !eat(&c, traps ? "] " : "]: segfault "))
+	if (!log_eat(&c, "[") || !log_number(&c, PID_DIGITS, &d->pid) || !log_eat(&c, traps ? "] " : "]: segfault "))
 		return false;
 	for (unsigned i = 0; programs[i].program != NULL; i++)
 		if (is(name, programs[i].program))
@@ -386,22 +335,26 @@ static bool body_of(const struct head *h, struct cur c, struct death *d)
 	struct cur ident = h->ident, text = c;
 
 	if (cur_left(&ident) == 0)
-		return exim_line(c, d);
+		return exim_line(c, d) || exim_segv(c, d) || qmail_line(c, d);
 	if (is(ident, "kernel"))
 		return kernel_line(c, d);
 	if (is(ident, "exim") || is(ident, "exim4")) {
 		struct log_time again = { .known = false };
 
-		if (time_iso(&c, &again)) /* syslog_timestamp */
-			eat(&c, " ");
+		if (log_time_iso(&c, &again)) /* syslog_timestamp */
+			log_eat(&c, " ");
 		else
 			c = text;
-		return exim_line(c, d);
+		return exim_line(c, d) || exim_segv(c, d);
 	}
 	if (is(ident, "smtpd"))
 		return opensmtpd_line(h, c, d);
 	if (is(ident, "sm-mta") || is(ident, "sendmail") || is(ident, "sm-queue"))
 		return sendmail_line(c, d);
+	if (is(ident, "qmail") || is(ident, "qmail-send"))
+		return qmail_line(c, d);
+	if (is(ident, "courierd"))
+		return courier_line(c, d);
 	/* syslog_name may be another, and an instance has its own: what counts is the slash */
 	if (cur_find(&ident, '/') < cur_left(&ident))
 		return postfix_line(h, c, d);
@@ -417,12 +370,12 @@ bool daemonlog_line(const uint8_t *line, size_t len, struct death *d)
 
 	memset(d, 0, sizeof *d);
 	h.ident = cur_make(line, 0, 0);
-	if (!time_of(&c, &time) || !eat(&c, " "))
+	if (!log_time_read(&c, &time) || !log_eat(&c, " "))
 		return false;
 	d->time = time;
 	own = c;
 	/* Exim's own log has no host; with log_selector +pid the process comes first. */
-	if (eat(&own, "[") && (!number(&own, PID_DIGITS, &ignored) || !eat(&own, "] ")))
+	if (log_eat(&own, "[") && (!log_number(&own, PID_DIGITS, &ignored) || !log_eat(&own, "] ")))
 		return false;
 	if (body_of(&h, own, d))
 		return true;

@@ -29,7 +29,7 @@ struct block {
 	unsigned fields;
 	uint64_t start;
 	struct mime_span value[FIELD_COUNT]; /* the first of each */
-	bool differ[FIELD_COUNT];            /* a later one says something else */
+	bool differ[FIELD_COUNT];            /* a later one contradicts it */
 };
 
 /* --- Small words ----------------------------------------------------------------- */
@@ -39,17 +39,20 @@ static uint8_t lower(uint8_t ch)
 	return ch >= 'A' && ch <= 'Z' ? (uint8_t)(ch + 32) : ch;
 }
 
-/* Are these the letters of `word`, in either case? */
-static bool is_word(struct cur c, const char *word)
+/* The same letters, in either case? */
+static bool same_letters(struct cur a, struct cur b)
 {
-	size_t n = strlen(word);
-
-	if (cur_left(&c) != n)
+	if (cur_left(&a) != cur_left(&b))
 		return false;
-	for (size_t i = 0; i < n; i++)
-		if (lower(cur_u8(&c)) != lower((uint8_t)word[i]))
+	while (cur_left(&a) > 0)
+		if (lower(cur_u8(&a)) != lower(cur_u8(&b)))
 			return false;
 	return true;
+}
+
+static bool is_word(struct cur c, const char *word)
+{
+	return same_letters(c, cur_make((const uint8_t *)word, strlen(word), 0));
 }
 
 static bool begins_with(const struct cur *c, const char *word)
@@ -165,15 +168,15 @@ static void disposition(const struct mime *m, struct mime_node *n, struct cur c)
 	}
 }
 
-static enum mime_encoding encoding_of(struct mime *m, struct cur c)
+/* The first word of a value. */
+static struct cur first_word(struct cur value)
 {
-	struct finding *f;
-	uint64_t at;
-	struct cur word;
+	mime_skip_comments(&value);
+	return mime_token(&value);
+}
 
-	mime_skip_comments(&c);
-	at = cur_offset(&c);
-	word = mime_token(&c);
+static enum mime_encoding encoding_word(struct cur word)
+{
 	if (is_word(word, "base64"))
 		return MIME_BASE64;
 	if (is_word(word, "quoted-printable"))
@@ -182,13 +185,22 @@ static enum mime_encoding encoding_of(struct mime *m, struct cur c)
 		return MIME_BINARY;
 	if (is_word(word, "7bit") || is_word(word, "8bit") || cur_left(&word) == 0)
 		return MIME_PLAIN;
+	return MIME_OTHER;
+}
+
+static enum mime_encoding encoding_of(struct mime *m, struct cur value)
+{
+	struct cur word = first_word(value);
+	enum mime_encoding encoding = encoding_word(word);
+	struct finding *f;
+
 	/* Names of one's own begin with x- (RFC 2045 6.3); uuencode is what some wrote before. */
-	if (!begins_with(&word, "x-") && !is_word(word, "uuencode")) {
-		f = mime_say(m, F_MIME_ENCODING, m->now, at, cur_left(&word));
+	if (encoding == MIME_OTHER && !begins_with(&word, "x-") && !is_word(word, "uuencode")) {
+		f = mime_say(m, F_MIME_ENCODING, m->now, cur_offset(&word), cur_left(&word));
 		if (f != NULL)
 			text_left(&f->found, &word);
 	}
-	return MIME_OTHER;
+	return encoding;
 }
 
 /* --- One field ----------------------------------------------------------------------- */
@@ -238,6 +250,21 @@ static bool same_bytes(struct cur a, struct cur b)
 	return cur_same(&a, &b);
 }
 
+/* Do two fields of a kind, read by two programs, make two messages? Scripts that put a header together of pieces write some twice:
+ * 7bit and 8bit are decoded alike, and text/html is one part in whatever character set. */
+static bool contradict(enum field f, struct cur a, struct cur b)
+{
+	struct cur word = first_word(a), other = first_word(b);
+	enum mime_encoding x = encoding_word(word), y = encoding_word(other);
+
+	if (same_bytes(a, b))
+		return false;
+	if (f == FIELD_ENCODING && x != MIME_OTHER && y != MIME_OTHER)
+		return x != y && (x > MIME_BINARY || y > MIME_BINARY);
+	return f != FIELD_TYPE || begins_with(&word, "multipart/") || begins_with(&word, "message/") ||
+	       !same_letters(word, other);
+}
+
 /* The field is complete: `name` without the colon, its value [at, end) in the text. */
 static void on_field(struct mime *m, struct block *b, enum field f, uint64_t at, uint64_t end)
 {
@@ -255,7 +282,7 @@ static void on_field(struct mime *m, struct block *b, enum field f, uint64_t at,
 		return;
 	if (b->count[f]++ == 0)
 		b->value[f] = span;
-	else if (!same_bytes(span_of(m, &span), span_of(m, &b->value[f])))
+	else if (contradict(f, span_of(m, &span), span_of(m, &b->value[f])))
 		b->differ[f] = true;
 }
 
@@ -335,6 +362,19 @@ static bool between_fields(const struct mime *m, const struct block *b)
 	return written > 0 && name > 0 && !foreign && (ch < 0 || ch == ' ' || ch == '\t'); /* no http:// */
 }
 
+/* The block ended before the line at `here`: a boundary, which belongs to those who look for it, an empty line, or the end. */
+static void end_block(struct mime *m, struct cur here)
+{
+	struct cur next = here;
+	struct mime_line line;
+
+	if (cur_left(&here) == 0)
+		return;
+	line = mime_line(&next);
+	if (cur_left(&line.bytes) > 0)
+		m->text = here;
+}
+
 /* Read fields up to the empty line, which is stepped over, or to what is no field. */
 static void read_block(struct mime *m, struct block *b)
 {
@@ -396,14 +436,7 @@ static void read_block(struct mime *m, struct block *b)
 		on_field(m, b, f, value_at, cur_offset(&here));
 	if (!ended && m->now == 0)
 		mime_say(m, F_MIME_HEADER_CUT, 0, cur_offset(&m->text), 0);
-	/* A boundary belongs to those who look for it. */
-	if (cur_left(&here) > 0) {
-		struct cur next = here;
-		struct mime_line line = mime_line(&next);
-
-		if (cur_left(&line.bytes) > 0)
-			m->text = here;
-	}
+	end_block(m, here);
 }
 
 /* Which fields a message should have once. */

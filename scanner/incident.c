@@ -14,7 +14,8 @@
 #define BY_HAND (60 * 60)          /* seconds that a run looks back that remembers nothing */
 #define LONGEST (24 * 60 * 60)     /* ... and one that does, at most */
 #define WORDS 60                   /* seconds that the last words may come before the death is told */
-#define DEATHS_MAX 10000           /* kept of one run; lines of a flood beyond are not */
+#define AGREE 10                   /* seconds that two lines, or two logs, about one death may be apart */
+#define DEATHS_MAX 10000           /* kept of one run, and as many last words; lines of a flood beyond are not */
 
 struct damaged {
 	char *id, *spool;
@@ -91,18 +92,21 @@ void incidents_scan(struct incidents *in, const struct scan *scan)
 
 /* --- Lines ------------------------------------------------------------------------ */
 
-/* What is collected while lines come. */
+/* Deaths, or last words, as lines come. */
+struct said {
+	GHashTable *by_process; /* FORMAT LF PID -> GPtrArray of struct one: numbers come again */
+	guint count;
+};
+
 struct collection {
 	struct incidents *in;
 	gint64 since;          /* lines before are old; 0 = none is */
-	GHashTable *deaths;    /* FORMAT LF PID (or a number of its own) -> struct one */
-	GHashTable *words;     /* FORMAT LF PID -> struct one */
-	unsigned nameless;
+	struct said deaths, words;
 };
 
 struct one {
 	struct death death;
-	gint64 time;
+	gint64 time;           /* seconds since 1970, 0 = not known */
 	char *source;
 };
 
@@ -112,6 +116,42 @@ static void one_free(void *p)
 
 	g_free(o->source);
 	g_free(o);
+}
+
+static void said_begin(struct said *s)
+{
+	s->by_process = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_ptr_array_unref);
+	s->count = 0;
+}
+
+/* All of this death's process: those of different processes without a number are taken for one's. NULL = none. */
+static GPtrArray *said_of(const struct said *s, const struct death *d)
+{
+	g_autofree char *key = g_strdup_printf("%s\n%" PRIu64, d->format, d->pid);
+
+	return g_hash_table_lookup(s->by_process, key);
+}
+
+/* Take it in, unless it was told already. */
+static bool said_add(struct said *s, struct one *o)
+{
+	GPtrArray *all = said_of(s, &o->death);
+
+	if (s->count >= DEATHS_MAX)
+		return false;
+	for (guint i = 0; all != NULL && i < all->len; i++) {
+		const struct one *other = all->pdata[i];
+
+		if (ABS(o->time - other->time) <= AGREE)
+			return false;
+	}
+	if (all == NULL) {
+		all = g_ptr_array_new_with_free_func(one_free);
+		g_hash_table_insert(s->by_process, g_strdup_printf("%s\n%" PRIu64, o->death.format, o->death.pid), all);
+	}
+	g_ptr_array_add(all, o);
+	s->count++;
+	return true;
 }
 
 static const struct format *scanned_format(const struct incidents *in, const char *name)
@@ -146,26 +186,17 @@ static void on_line(void *arg, const char *source, const uint8_t *line, size_t l
 {
 	struct collection *c = arg;
 	struct one *o = g_new0(struct one, 1);
-	GHashTable *to;
-	char *key;
+	bool words;
 
-	if (!daemonlog_line(line, len, &o->death) || scanned_format(c->in, o->death.format) == NULL ||
-	    (old && o->death.kind != DEATH_SAID) ||
-	    (o->time = seconds_of(&o->death.time, c->in->now)) < c->since - (o->death.kind == DEATH_SAID ? WORDS : 0)) {
+	if (!daemonlog_line(line, len, &o->death) || scanned_format(c->in, o->death.format) == NULL) {
 		g_free(o);
 		return;
 	}
-	to = o->death.kind == DEATH_SAID ? c->words : c->deaths;
-	/* Two logs, or two lines, about one process are one death. */
-	key = o->death.pid != 0 ? g_strdup_printf("%s\n%" PRIu64, o->death.format, o->death.pid)
-				: g_strdup_printf("%s\n#%u", o->death.format, c->nameless++);
-	if (g_hash_table_size(to) >= DEATHS_MAX || g_hash_table_contains(to, key)) {
-		g_free(key);
-		g_free(o);
-		return;
-	}
+	words = o->death.kind == DEATH_SAID;
+	o->time = seconds_of(&o->death.time, c->in->now);
 	o->source = g_strdup(source);
-	g_hash_table_insert(to, key, o);
+	if ((old && !words) || o->time < c->since - (words ? WORDS : 0) || !said_add(words ? &c->words : &c->deaths, o))
+		one_free(o);
 }
 
 /* --- Incidents ---------------------------------------------------------------------- */
@@ -175,21 +206,36 @@ static char *string_of(const struct text *t)
 	return g_strndup((const char *)t->bytes, t->len);
 }
 
-/* The death's own last words, or, where another process of the server has them (smtpd), the newest. */
-static const struct one *words_of(const struct collection *c, const char *key, const struct one *death)
+/* The newest of `all` that may be last words before this death; NULL = none. */
+static const struct one *newest(const GPtrArray *all, const struct one *death)
 {
-	const struct one *words = g_hash_table_lookup(c->words, key), *other;
-	GHashTableIter iter;
-	void *value;
+	const struct one *found = NULL;
 
-	if (words != NULL || death->death.said.len == 0)
+	for (guint i = 0; all != NULL && i < all->len; i++) {
+		const struct one *o = all->pdata[i];
+
+		if (o->time <= death->time + AGREE && o->time + WORDS >= death->time &&
+		    (found == NULL || o->time > found->time))
+			found = o;
+	}
+	return found;
+}
+
+/* The death's own last words, or, where another process of the server has them (smtpd), the newest. */
+static const struct one *words_of(const struct collection *c, const struct one *death)
+{
+	const struct one *words = newest(said_of(&c->words, &death->death), death);
+	GHashTableIter iter;
+	void *all;
+
+	if (words != NULL || death->death.said.len == 0 || strcmp(death->death.format, "opensmtpd") != 0)
 		return words;
-	g_hash_table_iter_init(&iter, c->words);
-	while (g_hash_table_iter_next(&iter, NULL, &value)) {
-		other = value;
-		if (strcmp(other->death.format, death->death.format) == 0 && other->time <= death->time &&
-		    other->time + WORDS >= death->time && (words == NULL || other->time > words->time) &&
-		    strcmp(death->death.format, "opensmtpd") == 0)
+	g_hash_table_iter_init(&iter, c->words.by_process);
+	while (g_hash_table_iter_next(&iter, NULL, &all)) {
+		const struct one *other = newest(all, death);
+
+		if (other != NULL && strcmp(other->death.format, death->death.format) == 0 &&
+		    (words == NULL || other->time > words->time))
 			words = other;
 	}
 	return words;
@@ -214,9 +260,9 @@ static struct incident *incident_of(struct incidents *in, const struct death *d)
 	return i;
 }
 
-static void add_death(struct collection *c, const char *key, const struct one *o)
+static void add_death(struct collection *c, const struct one *o)
 {
-	const struct one *words = words_of(c, key, o);
+	const struct one *words = words_of(c, o);
 	struct incident *i = incident_of(c->in, &o->death);
 	const struct text *id = o->death.id.len > 0 || words == NULL ? &o->death.id : &words->death.id;
 	const struct text *said = words != NULL ? &words->death.said : &o->death.said;
@@ -310,9 +356,14 @@ guint64 incidents_deaths(const struct incidents *in, const struct format *format
 
 /* --- Logs --------------------------------------------------------------------------- */
 
-/* Where Debian's servers and syslog daemons, and other systems', write. */
-static const char *const usual[] = { "/var/log/mail.log", "/var/log/maillog", "/var/log/exim4/mainlog",
-				     "/var/log/exim/mainlog", "/var/log/exim/main.log", NULL };
+/* Where Debian's servers and syslog daemons, and other systems', write. Exim's panic log may be all that it writes to a file;
+ * qmail's is where its supervisor puts it, which has no usual place but some common ones. */
+static const char *const usual[] = {
+	"/var/log/mail.log", "/var/log/maillog",
+	"/var/log/exim4/mainlog", "/var/log/exim4/paniclog", "/var/log/exim/mainlog", "/var/log/exim/paniclog",
+	"/var/log/exim/main.log", "/var/log/exim/panic.log",
+	"/var/log/qmail/current", "/var/log/qmail/send/current", "/var/log/qmail/qmail-send/current", NULL
+};
 
 struct look {
 	struct collection c;
@@ -376,20 +427,24 @@ void incidents_look(struct incidents *in, char *const *logs, const struct log_me
 {
 	struct look l = { .c.in = in, .memory = memory, .failed = failed, .arg = arg };
 	GHashTableIter iter;
-	void *key, *value;
+	void *value;
 
 	in->now = time(NULL);
 	in->since = in->now - BY_HAND;
-	l.c.deaths = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, one_free);
-	l.c.words = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, one_free);
+	said_begin(&l.c.deaths);
+	said_begin(&l.c.words);
 	for (; logs != NULL && *logs != NULL; logs++)
 		look_at(&l, *logs);
-	g_hash_table_iter_init(&iter, l.c.deaths);
-	while (g_hash_table_iter_next(&iter, &key, &value))
-		add_death(&l.c, key, value);
+	g_hash_table_iter_init(&iter, l.c.deaths.by_process);
+	while (g_hash_table_iter_next(&iter, NULL, &value)) {
+		const GPtrArray *all = value;
+
+		for (guint i = 0; i < all->len; i++)
+			add_death(&l.c, all->pdata[i]);
+	}
 	for (guint n = 0; n < in->all->len; n++)
 		name_message(in, in->all->pdata[n]);
 	g_ptr_array_sort(in->all, by_deaths);
-	g_hash_table_destroy(l.c.deaths);
-	g_hash_table_destroy(l.c.words);
+	g_hash_table_destroy(l.c.deaths.by_process);
+	g_hash_table_destroy(l.c.words.by_process);
 }

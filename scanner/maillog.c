@@ -5,6 +5,7 @@
 
 #include "ask.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -17,6 +18,7 @@
 #define MOST_BYTES (16 << 20)  /* of any file at once: over an hour of a host that logs 4 KiB a second */
 #define AGAIN_BYTES (16 << 10) /* of what was read the last time */
 #define LINE_MAX_BYTES 4096    /* of a line; syslog daemons write no longer ones unless they are told to */
+#define NAMES_MAX 10000        /* of a directory of logs, looked through for a rotated one */
 #define JOURNAL_LINES "500"
 
 /* --- Files ---------------------------------------------------------------------- */
@@ -104,17 +106,41 @@ static uint64_t read_from(int fd, const struct stat *st, uint64_t position, uint
 	return read_lines(fd, line_start(fd, new > AGAIN_BYTES ? new - AGAIN_BYTES : 0), new, source, line, arg);
 }
 
+/* The file that had the name `path`, as it is called now: FILE.1, FILE.0, FILE-20261120 (logrotate, newsyslog), @4000...s (multilog). Its
+ * number alone would not do: that of a file that was removed comes again. A descriptor, or -1. */
+static int open_rotated(const char *path, const struct position *old, struct stat *st)
+{
+	g_autofree char *name = g_path_get_dirname(path), *base = g_path_get_basename(path);
+	DIR *dir = opendir(name);
+	struct dirent *e;
+	int fd = -1;
+
+	for (unsigned n = 0; fd < 0 && dir != NULL && n < NAMES_MAX && (e = readdir(dir)) != NULL; n++) {
+		g_autofree char *rotated = NULL;
+
+		if (e->d_ino != old->ino || (*e->d_name != '@' && !g_str_has_prefix(e->d_name, base)))
+			continue;
+		rotated = g_build_filename(name, e->d_name, NULL);
+		fd = open_log(rotated, st);
+		if (fd >= 0 && (st->st_ino != old->ino || (uint64_t)st->st_size < old->offset)) {
+			close(fd);
+			fd = -1;
+		}
+	}
+	if (dir != NULL)
+		closedir(dir);
+	return fd;
+}
+
 /* What was left of the file that had this name before. */
 static void read_rotated(const char *path, const struct position *old, maillog_line *line, void *arg)
 {
-	g_autofree char *rotated = g_strconcat(path, ".1", NULL);
 	struct stat st;
-	int fd = open_log(rotated, &st);
+	int fd = open_rotated(path, old, &st);
 
 	if (fd < 0)
 		return;
-	if (st.st_ino == old->ino)
-		read_from(fd, &st, old->offset, MOST_BYTES, path, line, arg);
+	read_from(fd, &st, old->offset, MOST_BYTES, path, line, arg);
 	close(fd);
 }
 
@@ -142,8 +168,8 @@ int maillog_file(const char *path, const char *position, maillog_line *line, voi
 /* --- The journal -------------------------------------------------------------------- */
 
 /* Each branch begins where a server's own words begin: what others can bring into a line comes later. */
-#define PATTERN "^(fatal|panic): |^warning: process [^ ]+ pid [0-9]+ |^[-0-9:. +]*queue run: process |^(warn: )?lost child: |^(smtpd: )?process [a-z]+ socket closed|" \
-		"^[^ ]*:? ?persistent queue runner=|^(traps: )?(exim|sendmail|courier)[^ ]*\\[[0-9]+\\]"
+#define PATTERN "^(fatal|panic): |^warning: process [^ ]+ pid [0-9]+ |^[-0-9:. +]*(queue run: )?process [0-9]+ crashed |^[-0-9:. +]*([^ ]+ )?SIGSEGV \\(|^(warn: )?lost child: |^(smtpd: )?process [a-z]+ socket closed|" \
+		"^[^ ]*:? ?persistent queue runner=|^[0-9.]+ alert: |^ABNORMAL TERMINATION|^(traps: )?(exim|sendmail|courier)[^ ]*\\[[0-9]+\\]"
 
 bool maillog_has_journal(void)
 {

@@ -15,8 +15,9 @@
 typedef void maillog_line(void *arg, const char *source, const uint8_t *line, size_t len, bool old);
 
 /* Lines of the file behind `position`, which an earlier call gave; NULL: of its last megabytes. When another file has its name
- * now, the rest of the old one (FILE.1) comes first; one that was cut short begins anew. *position_r (g_free) is for the
- * next time; a last line without an end is left for it. 0, or -errno: no lines, and *position_r is NULL. */
+ * now, the rest of the old one comes first, whatever it is called since, if it lies in the same directory and is not
+ * compressed; one that was cut short begins anew. *position_r (g_free) is for the next time; a last line without an end is
+ * left for it. 0, or -errno: no lines, and *position_r is NULL. */
 int maillog_file(const char *path, const char *position, maillog_line *line, void *arg, char **position_r);
 
 /* Has this host a journal? */

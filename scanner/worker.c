@@ -308,8 +308,9 @@ static bool put_run(const struct work *work, const struct run *run)
 	return !run->newline || deep_put((const uint8_t *)"\n", 1);
 }
 
-/* Where findings lie: from offsets in the text to those in the file whose run holds them. `at` is where the run
- * begins in the text. */
+/* Where findings lie: from offsets in the text to those in the file whose run holds them. `at` is where the run begins in the
+ * text. A place between two runs is the later one's; the end of the text, behind a line end that no byte of the file stands for,
+ * is that of the last. */
 static void locate(struct report *r, const struct run *run, uint64_t at, uint64_t *places)
 {
 	uint64_t end = at + run->length;
@@ -317,12 +318,11 @@ static void locate(struct report *r, const struct run *run, uint64_t at, uint64_
 	for (unsigned i = 0; i < r->count; i++) {
 		struct finding *f = &r->findings[i];
 
-		/* the end of the text belongs to the last run */
-		if (places[i] < at || places[i] > end)
+		if (places[i] < at || places[i] > end + run->newline)
 			continue;
 		f->part = run->part;
-		f->offset = run->offset + (places[i] - at);
-		if (f->length > end - places[i])
+		f->offset = run->offset + (places[i] < end ? places[i] - at : run->length);
+		if (places[i] < end && f->length > end - places[i])
 			f->length = end - places[i];
 	}
 }

@@ -15,6 +15,7 @@ use MIME::Base64 qw(encode_base64);
 use POSIX ();
 use Spoolck;
 use Spoolck::Fixture qw(lay_out);
+use Spoolck::Queue qw(fill formats);
 use Test::More;
 
 my $hostile = hostile_program();
@@ -101,7 +102,14 @@ my %rule = (
     'nobody wrote it' => [ 'mime.header-missing notice', "Subject: a\nDate: Fri, 20 Nov 2026 16:00:00 +0000\n\ntext\n",
         "from: bob\@example.org\nDATE: Fri, 20 Nov 2026 16:00:00 +0000\nMessage-Id: <a\@b>\n\ntext\n" ],
     'two types' => [ 'mime.content-twice suspect', "${mime}Content-Type: text/plain\nContent-Type: text/html\n\ntext\n",
-        "${mime}Content-Type: text/plain\nContent-Language: de\nContent-ID: <a>\n\ntext\n" ],
+        "${mime}Content-Type: text/plain\nContent-Language: de\nContent-ID: <a>\n\ntext\n",
+        # scripts that put a header together: the same part, read in either way
+        "${mime}Content-Type: text/html; charset=utf-8\nContent-type: Text/HTML; charset=\"ISO-8859-1\"\n\ntext\n",
+        "${mime}Content-Transfer-Encoding: 7bit\nContent-Transfer-Encoding: 8bit\n\ntext\n",
+        "${mime}Content-Transfer-Encoding: quoted-printable\nContent-Transfer-Encoding: Quoted-Printable\n\ntext\n" ],
+    'two types of a multipart' => [ 'mime.content-twice suspect+mime.readers notice',
+        "${mime}Content-Type: multipart/mixed; boundary=a\nContent-Type: multipart/mixed; boundary=A\n\n--a\n\nx\n--a--\n" ],
+    'two encodings' => [ 'mime.content-twice suspect', "${mime}Content-Transfer-Encoding: 7bit\nContent-Transfer-Encoding: quoted-printable\n\ntext\n" ],
     'an encoding of its own' => [ 'mime.encoding notice', "${mime}Content-Transfer-Encoding: rot13\n\ntext\n",
         "${mime}Content-Transfer-Encoding: (a comment) 8BIT\n\ntext\n", "${mime}Content-Transfer-Encoding: x-uuencode\n\ntext\n" ],
     'a multipart without a boundary' => [ 'mime.boundary-missing suspect', "${mime}Content-Type: multipart/mixed\n\ntext\n",
@@ -373,6 +381,21 @@ subtest 'parts' => sub {
     like($x->{out}, qr/^  Subject: hello$/m, 'explain: subject');
     like($x->{out}, qr/^    application\/x, 5 bytes  <-- damaged$/m, 'explain: the damaged part');
     like($x->{out}, qr/\^\^\^ suspect .*mime\.base64-cut/, 'explain: the finding under its line');
+};
+
+# Every server lays the text out in its own way: in a file, behind a header elsewhere, in records with line ends that are not there.
+subtest 'the end of a text, and a line in it' => sub {
+    my $long = 'References: ' . '<a@b> ' x 200;
+    for my $format (formats()) {
+        my $root = scratch() . '/queue';
+        fill($format, $root, [ multipart("--b\n\nthe last line\n"), "${mime}$long\n\ntext\n" ]);
+        my $r = scan('--deep', '--all', "$format:$root");
+        my %place = map { $_->{name} => $_ } @{ $r->{findings} };
+        my ($open, $line) = @place{qw(mime.open mime.header-long)};
+        my $bytes = read_file("$root/$open->{part}");
+        is($open->{offset}, $format eq 'postfix' ? index($bytes, 'the last line') + 13 : length $bytes, "$format: behind the last line");
+        is(substr(read_file("$root/$line->{part}"), $line->{offset}, $line->{length}), $long, "$format: all of a line, no more");
+    }
 };
 
 subtest 'what the manifest keeps' => sub {

@@ -7,6 +7,8 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use File::Basename qw(dirname);
+use File::Path qw(make_path);
 use POSIX qw(strftime mkfifo);
 use Spoolck;
 use Test::More;
@@ -119,6 +121,50 @@ subtest 'rotation' => sub {
     write_file("$log.new", join '', $noise, map { fatal("x file active/GGGG") } 1 .. 2);
     rename "$log.new", $log;
     like(timer($log), qr/postfix:GGGG/, 'another file, the old one is gone');
+    my $names = 0;
+    for my $name ("$log-20261120", "$log.0", scratch() . '/other/kept', dirname($log) . '/@400000006b00b0f9075bcd15.s', dirname($log) . '/kept') {
+        my $id = 'A' x 4 . $names++;
+        mkdir dirname($name);
+        append($log, map { fatal("x file active/$id") } 1 .. 2);
+        rename $log, $name;
+        write_file($log, $noise);
+        my $told = timer($log);
+        if ($name =~ /kept/) { unlike($told, qr/$id/, "$name: nobody's rotated log") }
+        else { like($told, qr/postfix:$id qmgr died 2 times/, "rotated to $name") }
+    }
+};
+
+# The same process number again: in a container the first process has it after each start.
+subtest 'numbers that come again' => sub {
+    my $death = sub { line('postfix/master[9]', 'warning: process /x/showq pid 7 killed by signal 11', $_[0]) };
+    like(by_hand(new_log(map { $death->($_) } 900, 600, 600, 300), $spool)->{out}, qr/^showq of Postfix: 3 times, by signal 11, last 5 min ago/m,
+        'three deaths, one of them told twice');
+};
+
+# Other servers' logs: empty queues of theirs are enough to be asked about.
+subtest 'Exim, qmail, Courier' => sub {
+    my %made = (
+        exim => [ 'input', 'msglog', 'db' ], qmail => [ (map { ("$_/0") } qw(info local remote mess)), qw(todo intd bounce pid lock) ],
+        courier => [ 'msgs', 'msgq', 'tmp' ] );
+    my %at;
+    for my $format (sort keys %made) {
+        $at{$format} = "$format:" . scratch() . "/$format";
+        make_path(map { substr($at{$format}, 1 + length $format) . "/$_" } @{ $made{$format} });
+    }
+    my $told = sub { my ($format, @lines) = @_; return spoolck('scan', '--store', $store, '--mail-log', new_log(@lines), $at{$format})->{out} };
+    my $now = strftime('%Y-%m-%d %H:%M:%S', localtime(time - 60));
+    # both logs have it, and then the parent says it
+    my $panic = "$now [18] 1xUUCx-000006-10 SIGSEGV (fault address: 0x1)\n$now [18] 1xUUCx-000006-10 SIGSEGV (   18 delivering 1xUUCx-000006-10\n)\n";
+    like($told->('exim', $panic x 2, "$now [8] queue run: process 18 crashed with signal 11 while delivering 1xUUCx-000006-10\n"),
+        qr/^exim of Exim: 1 time, by signal 11, .*\n  It said: SIGSEGV \(   18 delivering 1xUUCx-000006-10\n  It was at 1xUUCx-000006-10, which is not in the queue now$/m,
+        'a delivery of Exim that crashed, from either of its logs');
+    my $tai = sub { return sprintf '@%016x%08x %s', (1 << 62) + 10 + time - $_[0], 5, "alert: oh no! lost $_[1] connection! dying...\n" };
+    like($told->('qmail', map { $tai->($_, 'spawn'), $tai->($_, 'spawn'), $tai->($_, 'qmail-clean') } 90, 60, 30),
+        qr/^qmail-send of qmail: 3 times, last \d+ s ago /m, 'qmail-send by multilog: three lines are one death');
+    like($told->('qmail', map { stamp($_) . " mx17 qmail: " . (time - $_) . ".123456 alert: cannot start: hath the daemon spawn no fire?\n" } 60),
+        qr/^qmail-send of qmail: 1 time, .*\n  It said: cannot start: hath/m, '... by splogger');
+    like($told->('courier', map { line('courierd', 'ABNORMAL TERMINATION BY A SIGNAL', $_), line('courierd', 'Will restart in 60 seconds.', $_) } 180, 120, 60),
+        qr/^courierd of Courier: 3 times, last /m, 'courierd');
 };
 
 subtest 'lines of strangers' => sub {

@@ -50,6 +50,23 @@ static const struct {
 	  DEATH_CRASH, "exim", "queue run", 237, 6, "1wIbVf-0000Ci-1A" },
 	{ "Nov 20 15:41:18 mx17 exim[12]: 2026-11-20 15:41:18 queue run: process 237 crashed with signal 6 while delivering "
 	  "1wIbVf-0000Ci-1A", DEATH_CRASH, "exim", "queue run", 237, 6, "1wIbVf-0000Ci-1A" },
+	{ "2026-11-20 19:23:47 process 21 crashed with signal 11 while delivering 1xUUCx-000006-10", DEATH_CRASH, "exim", "exim",
+	  21, 11, "1xUUCx-000006-10" },
+	/* real Exim 4.96 and 4.98, of a delivery and of a queue run; then as 4.99 writes it, and a run between two messages */
+	{ "2026-11-20 19:23:47.337 [18] 1xUUCx-000006-10 SIGSEGV (   18 delivering 1xUUCx-000006-10", DEATH_CRASH, "exim", "exim",
+	  18, 11, "1xUUCx-000006-10" },
+	{ "2026-11-20 19:23:52 1xUUD7-00000000006-261F SIGSEGV (   10 delivering 1xUUD7-00000000006-261F (queue run pid 8)",
+	  DEATH_CRASH, "exim", "queue run", 10, 11, "1xUUD7-00000000006-261F" },
+	{ "2026-11-20 19:23:52 SIGSEGV (local delivery: 12345 delivering 1xUUD7-00000000006-261F: waiting", DEATH_CRASH, "exim",
+	  "exim", 12345, 11, "1xUUD7-00000000006-261F" },
+	{ "Nov 20 19:23:52 mx17 exim[7]: 2026-11-20 19:23:52 SIGSEGV (12345 running queue: waiting for 1xUUD7-00000000006-261F (9)",
+	  DEATH_CRASH, "exim", "exim", 12345, 11, "" },
+	{ "@400000006b00b0f9075bcd15 alert: oh no! lost spawn connection! dying...", DEATH_EXIT, "qmail", "qmail-send", 0, 0, "" },
+	{ "2026-11-20_15:41:18.12345 alert: cannot start: unable to open mutex", DEATH_EXIT, "qmail", "qmail-send", 0, 0, "" },
+	{ "Nov 20 15:41:18 mx17 qmail: 1795161679.123456 alert: oh no! lost qmail-clean connection! dying...", DEATH_EXIT, "qmail",
+	  "qmail-send", 0, 0, "" },
+	{ "1795161679.123456 mx17 courierd[151]: ABNORMAL TERMINATION BY A SIGNAL", DEATH_CRASH, "courier", "courierd", 0, 0, "" },
+	{ "Nov 20 15:41:18 mx17 courierd: ABNORMAL TERMINATION, exit status: 1", DEATH_EXIT, "courier", "courierd", 0, 0, "" },
 	{ "1795161679.123456 mx17 smtpd[12]: warn: lost child: scheduler exited abnormally", DEATH_CRASH, "opensmtpd",
 	  "smtpd", 12, 0, "" },
 	{ "1795161679.123456 mx17 smtpd[12]: lost child: queue terminated; signal 6", DEATH_CRASH, "opensmtpd", "smtpd", 12,
@@ -109,6 +126,22 @@ static const char *const harmless[] = {
 	"Nov 20 15:41:18 mx17 kernel: firefox[7]: segfault at 0 ip 0 sp 0 error 4",
 	"Nov 20 15:41:18 mx17 kernel: smtpd[7]: segfault at 0 ip 0 sp 0 error 4",
 	"Nov 20 15:41:18 mx17 kernel: exim4[7]: segfaulting tests",
+	"2026-11-20 19:23:47.331 [18] 1xUUCx-000006-10 SIGSEGV (fault address: 0x1)",
+	"2026-11-20 19:23:47.334 [18] 1xUUCx-000006-10 SIGSEGV (null pointer indirection)",
+	"2026-11-20 19:23:47.334 [18] 1xUUCx-000006-10 SIGSEGV (12",
+	"2026-11-20 19:23:57 1xUUD7-00000000006-261F backtrace",
+	"2026-11-20 19:23:57 1xUUD7-00000000006-261F <= SIGSEGV (   18 delivering 1xUUCx-000006-10",
+	"2026-11-20 19:23:57 H=x SIGSEGV 18 delivering 1xUUCx-000006-10",
+	"@400000006b00b0f9075bcd15 status: local 0/10 remote 0/20",
+	"@400000006b00b0f9075bcd15 delivery 5: deferral: alert: oh no! lost spawn connection! dying.../",
+	"@400000006b00b0f9075bcd15 alert: cannot start: qmail-send is already running",
+	"@400000006b00b0f9075bcd15 alert: unable to append to bounce message; HELP! sleeping...",
+	"@40000000 alert: oh no! lost spawn connection! dying...",
+	"@400000006B00B0F9075BCD15 alert: oh no! lost spawn connection! dying...",
+	"@ffffffffffffffff075bcd15 alert: oh no! lost spawn connection! dying...",
+	"Nov 20 15:41:18 mx17 postfix/smtpd: alert: oh no! lost spawn connection! dying...",
+	"Nov 20 15:41:18 mx17 courierd: Invalid number of links for ABNORMAL TERMINATION",
+	"Nov 20 15:41:18 mx17 courierd: SHUTDOWN: respawnlo limit reached.",
 	"Nov 31 25:41:18 mx17 kernel: exim4[7]: segfault at 0",
 	"Nov 20 15:41:18 mx17 logger: exim4[7]: segfault at 0",
 	"Foo 20 15:41:18 lab postfix/qmgr[241]: fatal: x",
@@ -145,6 +178,13 @@ static void test_time(void)
 	read_line("1795161679.123456 h postfix/qmgr[1]: fatal: x", &d);
 	g_assert_true(d.time.epoch);
 	g_assert_cmpint(d.time.seconds, ==, 1795161679);
+	read_line("@400000006b00b0f9075bcd15 alert: oh no! lost x", &d); /* 2026-11-20 20:43:27 UTC */
+	g_assert_true(d.time.epoch);
+	g_assert_cmpint(d.time.seconds, ==, 1795207407);
+	read_line("2026-11-20_15:41:18.12345 alert: oh no! lost x", &d);
+	g_assert_true(d.time.known && !d.time.epoch && d.time.zoned);
+	g_assert_cmpint(d.time.hour, ==, 15);
+	g_assert_cmpint(d.time.zone, ==, 0);
 }
 
 /* Every line cut at each byte, and with each byte replaced: no read too far (sanitizers), and a text within its bounds. */

@@ -18,7 +18,7 @@ use Spoolck ();
 
 our @EXPORT_OK = qw(fill formats);
 
-my %writer = (postfix => \&postfix, exim => \&exim, sendmail => \&sendmail, qmail => \&qmail, opensmtpd => \&opensmtpd);
+my %writer = (postfix => \&postfix, exim => \&exim, sendmail => \&sendmail, qmail => \&qmail, opensmtpd => \&opensmtpd, courier => \&courier);
 my $old = time - 3600;
 
 sub formats { return sort keys %writer }
@@ -135,6 +135,28 @@ sub opensmtpd {
             . "sender: bob\@example.org\nrcpt: alice\@example.com\ndest: alice\@example.com\nctime: $old\nlast-try: 0\nlast-bounce: 0\nttl: 345600\nretry: 0\ndsn-notify: 0\n", 0600);
         make_path("$root/queue/" . substr($id, 0, 2));
         $where->{$id} = $n;
+    }
+}
+
+# A control file with two names, and the text as submit writes it; the next attempt is an hour away.
+sub courier {
+    my ($root, $texts, $where) = @_;
+    my $next = time + 3600;
+    my $entries = "$root/msgq/" . int $next / 10_000;
+    make_path($entries, "$root/tmp");
+    for my $n (0 .. $#$texts) {
+        put("$root/new", '', 0660);
+        my $inode = (stat "$root/new")[1];
+        my $dir = "$root/msgs/" . $inode % 100;
+        my $id = sprintf '%016X.%016X.%08X', $inode, $old, 4000 + $n;
+        put("$root/new", join('', map { "$_\n" } 'sbob@example.org', 'fdns; client.test (client.test [127.0.0.1])', 'e', 't', "M$id", 'ralice@example.com',
+            'R', 'N', 'ulocal', 'E' . ($old + 7 * 86400), 'p' . ($old + 3 * 86400), 'W' . ($old + 4 * 3600), "A$old", "D0 $old l", "C$old", "A$next"), 0660);
+        make_path($dir);
+        rename "$root/new", "$dir/C$inode" or die "$dir/C$inode: $!";
+        link "$dir/C$inode", "$entries/C$inode.$next" or die;
+        put("$dir/D$inode", "Received: from client.test (client.test [127.0.0.1])\n  by lab.test with local\n  id $id; "
+            . POSIX::strftime('%a, %d %b %Y %H:%M:%S +0000', gmtime $old) . "\n" . $texts->[$n], 0660);
+        $where->{"$inode.$next"} = $n;
     }
 }
 
