@@ -452,6 +452,26 @@ subtest 'streams that a damaged volume does not show' => sub {
     mounted('windows') or die;
 };
 
+# A message that Windows Server has deduplicated: its text lies elsewhere, its own file has holes.
+subtest 'a file whose contents Windows keeps elsewhere' => sub {
+    my $root = "$mount/Dedup";
+    mkdir $_ for $root, map { "$root/$_" } qw(Queue Pickup Badmail);
+    write_file("$root/Queue/NTFS_1.EML", eml(1));
+    write_file("$root/Queue/NTFS_1.EML:PROPERTIES", stream(600));
+    write_file("$root/Badmail/old.BAD", '');
+    truncate "$root/Badmail/old.BAD", 9000 or die "truncate: $!";
+    utime time - 3600, time - 3600, "$root/Queue/NTFS_1.EML", "$root/Badmail/old.BAD";
+    my $tag = unpack 'H*', pack 'VvvQ<', 0x80000013, 8, 0, 1; # IO_REPARSE_TAG_DEDUP
+    is(system('setfattr', '-h', '-n', 'system.ntfs_reparse_data', '-v', "0x$tag", "$root/Badmail/old.BAD"), 0, 'a reparse point') or return;
+    my $r = scan(@look, $root);
+    is(join(' ', map { "$_->{id} $_->{verdict}" } sort { $a->{id} cmp $b->{id} } @{ $r->{messages} }), 'NTFS_1.EML ok old foreign', 'on the mount');
+    unmount();
+    $r = scan(@look, "iis:$image/Dedup");
+    is(join(' ', map { "$_->{id} $_->{verdict}" } sort { $a->{id} cmp $b->{id} } @{ $r->{messages} }), 'NTFS_1.EML ok old foreign', 'and the volume') or diag($r->{out});
+    is_deeply([ map { $_->{name} } grep { $_->{severity} ne 'notice' } @{ $r->{findings} } ], ['spool.foreign'], 'nothing is wrong with it');
+    mounted('windows') or die;
+};
+
 # Two streams of one length, of which the first 4,096 bytes were written.
 subtest 'streams whose end was never written' => sub {
     my $root = "$mount/Cut";
