@@ -167,7 +167,7 @@ void layout_begin(struct layout_walk *w, const struct layout *l, const uint8_t *
 */
 void layout_next(struct layout_walk *w, struct layout_item *item);
 
-/* The number that `word` keeps in what begins at `base`; false when it is not in the stream, or
+/* The number that `word` keeps in what begins at `base`; false, and 0, when it is not in the stream, or
  * the layout has none. */
 /*@ requires \valid_read(w) && \valid(value_r);
     assigns *value_r;

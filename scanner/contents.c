@@ -5,6 +5,7 @@
 
 #include "blocks.h"
 #include "content.h"
+#include "names.h"
 
 struct look {
 	const struct message *m;
@@ -75,7 +76,7 @@ static bool said_zeros(const struct look *l, unsigned role, const struct block_r
 }
 
 /* Binary data at a multiple of a usual block, of a kind with a name, is no accident; the rest may be one. */
-static void tell_run(struct look *l, unsigned role, const struct block_run *run)
+static void tell_run(struct look *l, const struct format *format, unsigned role, const struct block_run *run)
 {
 	const bool zeros = run->kind == BLOCK_ZEROS;
 	struct finding *f;
@@ -87,10 +88,10 @@ static void tell_run(struct look *l, unsigned role, const struct block_run *run)
 		return;
 	f = report_add(l->r, zeros ? F_DEEP_ZERO_BLOCK : F_DEEP_FOREIGN_BLOCK, role, run->offset,
 		       run->length);
-	if (zeros)
-		return;
-	f->found = c.name;
-	if (run->offset % BLOCK_USUAL != 0 || !content_foreign(c.kind)) {
+	if (!zeros)
+		f->found = c.name;
+	if ((!zeros && (run->offset % BLOCK_USUAL != 0 || !content_foreign(c.kind))) ||
+	    stream_unknown(format, &l->m->site, role)) {
 		f->severity = SEV_NOTICE;
 		f->impact = IMPACT_NONE;
 	}
@@ -155,12 +156,9 @@ static void tell_corrupt(struct look *l, const struct format *format, const stru
  * holds what was. */
 static void tell_stream(struct look *l, const struct format *format, unsigned role)
 {
-	unsigned number = 0;
 	struct content c;
 
-	for (unsigned i = 0; i < role; i++)
-		number += format->roles[i].stream;
-	if (!format->roles[role].stream || number >= l->m->site.streams_known ||
+	if (!format->roles[role].stream || stream_unknown(format, &l->m->site, role) ||
 	    !content_foreign(identify(l, role, 0, CONTENT_BYTES, &c)))
 		return;
 	report_add(l->r, F_DEEP_FOREIGN_BLOCK, role, 0, l->m->parts[role].size)->found = c.name;
@@ -187,7 +185,7 @@ void contents_look(const struct format *format, const struct message *m, const s
 			continue;
 		pass(&l, role, !format->roles[role].records, &b);
 		for (unsigned i = 0; i < b.count; i++)
-			tell_run(&l, role, &b.runs[i]);
+			tell_run(&l, format, role, &b.runs[i]);
 		tell_stream(&l, format, role);
 		tell_corrupt(&l, format, checked, role);
 	}

@@ -1,7 +1,7 @@
 /*
  * learn_run.c - sealed memory there, a description and some numbers back
  *
- * The child is forked before the parent has read any mail, gives up what a worker gives up (sandbox.h), and
+ * The child is forked before the messages that it is meant for are read, gives up what a worker gives up (sandbox.h), and
  * waits for one descriptor: the memory with all messages, which it maps for reading and closes. Then the door
  * closes.
  */

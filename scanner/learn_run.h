@@ -28,7 +28,7 @@ struct learn_answer {
 
 struct learn_run;
 
-/* Start the child, before any message is read. NULL with *why_r (g_free). */
+/* Start the child, before the messages that are added are read. NULL with *why_r (g_free). */
 struct learn_run *learn_start(char **why_r);
 
 /* Add one message: at most LEARN_TEXT and LEARN_STREAM bytes, at most LEARN_MESSAGES times. 0 or a negative errno. */

@@ -31,6 +31,15 @@ char *path_in(const char *dir, const char *name)
 	return strcmp(dir, ".") == 0 ? g_strdup(name) : g_strconcat(dir, "/", name, NULL);
 }
 
+bool stream_unknown(const struct format *format, const struct site *site, unsigned role)
+{
+	unsigned before = 0;
+
+	for (unsigned i = 0; i < role; i++)
+		before += format->roles[i].stream;
+	return format->roles[role].stream && before >= site->streams_known;
+}
+
 size_t stem_of(const struct format *format, const char *id, size_t len)
 {
 	return format->stem != NULL ? format->stem(id, len) : len;

@@ -18,6 +18,9 @@ const char *base_of(const char *path);
 /* The path of the entry `name` of `dir`, which may be "." (the root). g_free. */
 char *path_in(const char *dir, const char *name);
 
+/* Is the part a named stream that nobody configured? No server is known to read it: nothing about it is more than a notice. */
+bool stream_unknown(const struct format *format, const struct site *site, unsigned role);
+
 /* How many bytes of an id name the message wherever it lies. */
 size_t stem_of(const struct format *format, const char *id, size_t len);
 

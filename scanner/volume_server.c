@@ -27,6 +27,7 @@
 #define ATTRIBUTE_LIST 0x20
 #define ATTRIBUTE_DATA 0x80
 #define LIST_MAX 4096       /* attributes of one file */
+#define REPARSE_POINT 0x400 /* FILE_ATTRIBUTE_REPARSE_POINT */
 #define FILETIME_1970 116444736000000000ull /* in units of 100 ns since 1601 */
 
 static struct server {
@@ -102,9 +103,13 @@ static int file_of(uint64_t ref)
 	return (int)oldest;
 }
 
+/* Of a file that was deduplicated, archived or replaced by a link its own data are holes: whoever reads them sees zeros. */
 static enum volume_kind kind_of(libfsntfs_file_entry_t *entry)
 {
-	if (libfsntfs_file_entry_is_symbolic_link(entry, NULL) == 1)
+	uint32_t flags = 0;
+
+	if (libfsntfs_file_entry_is_symbolic_link(entry, NULL) == 1 ||
+	    (libfsntfs_file_entry_get_file_attribute_flags(entry, &flags, NULL) == 1 && (flags & REPARSE_POINT) != 0))
 		return VOLUME_OTHER;
 	if (libfsntfs_file_entry_has_directory_entries_index(entry, NULL) == 1)
 		return VOLUME_DIR;

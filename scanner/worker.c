@@ -12,6 +12,7 @@
 #include "contents.h"
 #include "decode.h"
 #include "deep.h"
+#include "names.h"
 #include "sandbox.h"
 #include "wire.h"
 
@@ -162,9 +163,13 @@ static void check_written(const struct message *m, const struct format *format)
 		if (p->mode == 0 || p->unwritten == 0)
 			continue;
 		f = report_add(&w.report, F_SPOOL_NEVER_WRITTEN, i, p->size - p->unwritten, p->unwritten);
-		if (f != NULL && p->name != NULL) {
+		if (p->name != NULL) {
 			text_str(&f->field, "stream ");
 			text_bytes(&f->field, (const uint8_t *)p->name, p->name_len);
+		}
+		if (stream_unknown(format, &m->site, i)) {
+			f->severity = SEV_NOTICE;
+			f->impact = IMPACT_NONE;
 		}
 	}
 }

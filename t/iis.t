@@ -193,7 +193,9 @@ subtest 'a program in the place of properties' => sub {
     my $program = "MZ\x90\0\3\0\0\0\4\0\0\0\xff\xff\0\0\xb8" . "\0" x 43 . "\x80\0\0\0\x0e\x1f\xba\x0e\0\xb4\x09\xcd\x21\xb8\x01\x4c\xcd\x21"
         . "This program cannot be run in DOS mode.\r\r\n\$" . "\0" x 7 . "PE\0\0" . pack('v2V3v3', 0x14c, 3, 0, 0, 0, 224, 0x102, 0x10b)
         . "\7" x 500 . 'alice@example.org';
-    for ([ 1, 'PROPERTIES', $program ], [ 2, 'PROPERTIES', stream(600) ], [ 3, 'Thumbnail', $program ]) {
+    my $holed = stream(4096) . "\0" x 4096 . stream(4096);
+    for ([ 1, 'PROPERTIES', $program ], [ 2, 'PROPERTIES', stream(600) ], [ 3, 'Thumbnail', $program ], [ 4, 'PROPERTIES', $holed ],
+        [ 5, 'Thumbnail', $holed ]) {
         my ($n, $name, $bytes) = @$_;
         write_file("$root/Queue/NTFS_$n.EML", eml($n));
         write_file("$root/Queue/NTFS_$n.EML:PROPERTIES", stream(600));
@@ -205,6 +207,8 @@ subtest 'a program in the place of properties' => sub {
     is_deeply([ map { "$_->{id} $_->{severity} $_->{stream}" } @named ], ['NTFS_1.EML suspect PROPERTIES'], 'is told, one that no server reads is not')
         or diag($r->{out});
     like($named[0]{found}, qr/executable/, 'and named');
+    is_deeply([ sort map { "$_->{id} $_->{severity} $_->{impact}" } grep { $_->{name} eq 'deep.zero-block' } @{ $r->{findings} } ],
+        [ 'NTFS_4.EML suspect damaged-delivery', 'NTFS_5.EML notice none' ], 'a hole in a stream is suspect where somebody reads it');
 };
 
 subtest 'streams longer than what is read, and than any can be' => sub {
@@ -444,6 +448,44 @@ subtest 'streams that a damaged volume does not show' => sub {
     is(exit_bits($verify), '8', 'nor passed over in silence when a layout is tried');
     like($verify->{err}, qr/7 messages cannot be read: the file system is damaged there/, 'how many, and why') or diag($verify->{out});
     like($verify->{out}, qr/^Not tried: 2 without a stream of at most 32 KiB\.$/m, 'and which have nothing to try');
+    unlink "$image.bad";
+    mounted('windows') or die;
+};
+
+# A message that Windows Server has deduplicated: its text lies elsewhere, its own file has holes.
+subtest 'a file whose contents Windows keeps elsewhere' => sub {
+    my $root = "$mount/Dedup";
+    mkdir $_ for $root, map { "$root/$_" } qw(Queue Pickup Badmail);
+    write_file("$root/Queue/NTFS_1.EML", eml(1));
+    write_file("$root/Queue/NTFS_1.EML:PROPERTIES", stream(600));
+    write_file("$root/Badmail/old.BAD", '');
+    truncate "$root/Badmail/old.BAD", 9000 or die "truncate: $!";
+    utime time - 3600, time - 3600, "$root/Queue/NTFS_1.EML", "$root/Badmail/old.BAD";
+    my $tag = unpack 'H*', pack 'VvvQ<', 0x80000013, 8, 0, 1; # IO_REPARSE_TAG_DEDUP
+    is(system('setfattr', '-h', '-n', 'system.ntfs_reparse_data', '-v', "0x$tag", "$root/Badmail/old.BAD"), 0, 'a reparse point') or return;
+    my $r = scan(@look, $root);
+    is(join(' ', map { "$_->{id} $_->{verdict}" } sort { $a->{id} cmp $b->{id} } @{ $r->{messages} }), 'NTFS_1.EML ok old foreign', 'on the mount');
+    unmount();
+    $r = scan(@look, "iis:$image/Dedup");
+    is(join(' ', map { "$_->{id} $_->{verdict}" } sort { $a->{id} cmp $b->{id} } @{ $r->{messages} }), 'NTFS_1.EML ok old foreign', 'and the volume') or diag($r->{out});
+    is_deeply([ map { $_->{name} } grep { $_->{severity} ne 'notice' } @{ $r->{findings} } ], ['spool.foreign'], 'nothing is wrong with it');
+    mounted('windows') or die;
+};
+
+# Two streams of one length, of which the first 4,096 bytes were written.
+subtest 'streams whose end was never written' => sub {
+    my $root = "$mount/Cut";
+    mkdir $_ for $root, map { "$root/$_" } qw(Queue Pickup);
+    write_file("$root/Queue/NTFS_1.EML", eml(1));
+    write_file("$root/Queue/NTFS_1.EML:$_", stream(9000)) for qw(PROPERTIES Thumbnail);
+    utime time - 3600, time - 3600, "$root/Queue/NTFS_1.EML";
+    unmount();
+    my ($raw, $size) = (read_file($image), pack 'Q<', 9000);
+    is($raw =~ s/\Q$size$size\E/$size . pack 'Q<', 4096/ge, 2, 'data length and valid length') or return;
+    write_file("$image.bad", $raw);
+    my $r = scan(@look, "iis:$image.bad/Cut");
+    is_deeply([ sort map { "$_->{severity} $_->{stream} $_->{offset}" } grep { $_->{name} eq 'spool.never-written' } @{ $r->{findings} } ],
+        [ 'notice another 4096', 'suspect PROPERTIES 4096' ], 'suspect where somebody reads them') or diag($r->{out});
     unlink "$image.bad";
     mounted('windows') or die;
 };
