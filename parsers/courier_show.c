@@ -184,7 +184,7 @@ static enum step header_row(struct co_show *s, const struct part *p, struct row 
 	new_row(row, CO_DATA, s->pos, n + 1, 1);
 	if (cur_peek(&line) == ' ' || cur_peek(&line) == '\t') {
 		text_str(&row->kind, "  continued");
-	} else if (colon < n && colon <= TEXT_MAX) {
+	} else if (colon > 0 && colon < n && colon <= TEXT_MAX) {
 		co_say(&row->kind, cur_sub(&line, colon));
 		cur_skip(&line, 1);
 	} else {

@@ -371,6 +371,7 @@ static enum step journal_row(struct ex_show *s, const struct message *m, struct 
 static enum step data_row(struct ex_show *s, const struct message *m, struct row *row, struct want *w)
 {
 	const struct part *p = &m->parts[EX_DATA];
+	const size_t all = 2 * SHOW_BYTES, take = p->size < all ? (size_t)p->size : all;
 	struct cur c, line;
 
 	if (p->mode == 0 || s->pos >= p->size) {
@@ -387,13 +388,12 @@ static enum step data_row(struct ex_show *s, const struct message *m, struct row
 		s->pos = p->size;
 		return STEP_ROW;
 	}
-	c = ex_window(p, s->pos);
-	if (cur_left(&c) == 0) {
-		*w = (struct want){ EX_DATA, s->pos, SHOW_BYTES, 1 };
-		if (w->len > p->size - s->pos)
-			w->len = (size_t)(p->size - s->pos);
+	if (p->off != 0 || p->len < take) {
+		*w = (struct want){ EX_DATA, 0, take, take };
 		return STEP_WANT;
 	}
+	c = cur_make(p->bytes, take, 0); /* where a long line is cut is not the window's business */
+	cur_seek(&c, (size_t)s->pos);
 	line = ex_until(&c, '\n');
 	new_row(row, EX_DATA, s->pos, cur_offset(&c) - s->pos, 1);
 	if (s->line == 0)

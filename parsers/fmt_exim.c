@@ -276,6 +276,9 @@ static const struct source sources[] = {
 };
 static const struct source keep_source = { .command = keep_command, .before = "keep_malformed = " };
 
+/* -D goes before -H. */
+static const enum finding_id passing[] = { F_EXIM_DATA_MISSING, F_COUNT };
+
 const struct format fmt_exim = {
 	.name = "exim",
 	.server = "Exim",
@@ -287,6 +290,7 @@ const struct format fmt_exim = {
 	.nroles = EX_ROLES,
 	.loose_place = EX_INPUT,
 	.lock = { LOCK_FCNTL, EX_DATA, lock_length },
+	.passing = passing,
 	/* Exim looks below its spool directory only for names that it knows and for
 	 * queues that are named to it. */
 	.hidden = "spoolck",

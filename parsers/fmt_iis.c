@@ -203,8 +203,8 @@ const struct format fmt_iis = {
 	/* The service opens its folders by name and never lists the one above. */
 	.hidden = "spoolck",
 	.several_below = true,
-	.stop_command = "net stop smtpsvc (on the Windows server)",
-	.start_command = "net start smtpsvc (on the Windows server)",
+	.stop_command = "net stop smtpsvc (on the Windows server; Exchange 2007 and later: MSExchangeTransport)",
+	.start_command = "net start smtpsvc (on the Windows server; Exchange 2007 and later: MSExchangeTransport)",
 	.bid = bid,
 	.id_of = id_of,
 	.stem = stem,

@@ -243,6 +243,9 @@ static const struct source sources[] = {
 };
 static const char *const version_command[] = { "sendmail", "-d0.1", "-bt", NULL };
 
+/* The text goes before its control file. */
+static const enum finding_id passing[] = { F_SENDMAIL_TEXT_MISSING, F_COUNT };
+
 const struct format fmt_sendmail = {
 	.name = "sendmail",
 	.server = "Sendmail",
@@ -254,6 +257,7 @@ const struct format fmt_sendmail = {
 	.nroles = SM_ROLES,
 	.loose_place = SM_QF,
 	.lock = { LOCK_BOTH, SM_CONTROL, NULL },
+	.passing = passing,
 	/* A queue directory is read for names with an f in second place. */
 	.hidden = ".spoolck",
 	.default_roots = default_roots,

@@ -276,6 +276,9 @@ struct format {
 	unsigned nroles;        /* at most PARTS_MAX */
 	unsigned loose_place;   /* where a file that is explained on its own is taken to lie */
 	struct lock lock;       /* for places with MOVE_LOCKED */
+	/* What a message looks like for a moment that the server is just taking away, holding that lock:
+	 * such findings are none while it does. F_COUNT ends; NULL: there is no such thing. */
+	const enum finding_id *passing;
 	uint16_t groups;        /* bit per place: files in it have its group, site.group is wanted */
 	const char *hidden;     /* directory below the root where the server never looks, for the lodge */
 	/* Files of one id in several places are one message; the place that is listed first has the

@@ -127,10 +127,11 @@ struct iis_check {
 	uint32_t first;       /* ... in its first sector */
 	uint32_t before;      /* ... in the block before it */
 	bool noise;           /* the one before it is no text, and begins where a block does */
-	uint8_t header;       /* of "received: from ", with which a block begins in the middle of a line */
+	uint8_t header;       /* of "Received: from ", with which a block begins in the middle of a word */
 	uint64_t other;       /* the first block that does, 0 = none */
 	uint64_t foreign, foreign_blocks; /* the first block that is no text, and how many are not */
 	struct layout_scratch layout;
+	struct report by_layout; /* what it said */
 };
 
 struct iis_work {

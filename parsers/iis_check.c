@@ -62,13 +62,19 @@ static void block_ended(struct iis_check *k)
 	k->controls = k->first = 0;
 }
 
-/* Does the block at hand begin like a message, although the line before it has not ended? */
+static bool is_alphanumeric(uint8_t ch)
+{
+	return (ch >= '0' && ch <= '9') || (ch >= 'A' && ch <= 'Z') || (ch >= 'a' && ch <= 'z');
+}
+
+/* Does the block at hand begin like a message, in the middle of a word? Behind a blank or a '>' it may be a header
+ * that somebody quotes, and begins with the block by chance. */
 static void match_header(struct iis_check *k, uint8_t ch)
 {
 	static const char word[] = "Received: from ";
 
 	if (k->pos % IIS_BLOCK == 0)
-		k->header = k->pos > 0 && k->tail != '\n' && k->tail != 0 && ch == 'R' ? 1 : 0;
+		k->header = k->pos > 0 && is_alphanumeric(k->tail) && ch == 'R' ? 1 : 0;
 	else if (k->header > 0)
 		k->header = k->header < sizeof word - 1 && ch == (uint8_t)word[k->header] ?
 			    (uint8_t)(k->header + 1) : 0;
@@ -172,7 +178,7 @@ static void check_text(const struct iis_work *x)
 	}
 	if (k->other > 0) {
 		f = iis_note(x, F_IIS_TEXT_FOREIGN, IIS_TEXT, k->other, 0);
-		text_str(&f->found, "the beginning of another message, in the middle of a line");
+		text_str(&f->found, "the beginning of another message, in the middle of a word");
 	}
 	if (k->tail != '\n' && k->tail != 0 && !k->binary)
 		iis_note(x, F_IIS_TEXT_UNENDED, IIS_TEXT, p->size - 1, 1);

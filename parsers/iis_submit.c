@@ -227,6 +227,7 @@ static void check_field(const struct iis_work *x, const struct seen *s, const st
 
 void iis_check_submission(const struct iis_work *x)
 {
+	bool cut = x->m->parts[IIS_TEXT].size > IIS_HEADER_MAX;
 	struct cur c = x->head;
 	struct seen s = { 0 };
 	struct iis_field f;
@@ -235,10 +236,15 @@ void iis_check_submission(const struct iis_work *x)
 	if (x->m->place == IIS_QUEUE || x->m->place == IIS_BADMAIL || cur_left(&c) == 0 || cur_peek(&c) == 0)
 		return;
 	while ((line = iis_field(&c, &f)) == IIS_FIELD) {
+		if (cut && cur_left(&c) == 0)
+			break; /* it may go on behind what was read */
 		check_field(x, &s, &f);
 		envelope(x, &f);
 		take(&s, &f);
 	}
+	/* A header that goes on beyond what was read may hold all that is missed. */
+	if (cut && line != IIS_BODY && cur_find(&c, '\n') == cur_left(&c))
+		return;
 	if (line == IIS_NO_FIELD) {
 		struct finding *bad = x->m->place == IIS_PICKUP ?
 			iis_note(x, F_IIS_TEXT_HEADER, IIS_TEXT, cur_offset(&c), 0) : NULL;
@@ -246,9 +252,6 @@ void iis_check_submission(const struct iis_work *x)
 		if (bad != NULL)
 			iis_say(&bad->found, cur_sub(&c, cur_word(&c, '\n')));
 	}
-	/* A header that goes on beyond what was read may hold all that is missed. */
-	if (line == IIS_END && x->m->parts[IIS_TEXT].size > IIS_HEADER_MAX)
-		return;
 	if (x->m->place == IIS_PICKUP)
 		check_pickup(x, &s);
 	else if (x->m->place == IIS_REPLAY)

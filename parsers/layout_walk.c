@@ -68,11 +68,23 @@ static bool fits(const struct layout_walk *w, uint32_t at)
 	return at >= l->header_size && at <= w->size && w->size - at >= l->fragment_header;
 }
 
+/* Nothing tells how many entries there are: one without an id ends them. More than the budget are not told. */
+static uint32_t entries_until_end(const struct layout_walk *w, uint32_t at, uint32_t room)
+{
+	const struct layout *l = w->layout;
+	uint32_t n = 0, id;
+
+	while (n < room && n <= w->budget &&
+	       layout_number(w, (uint64_t)at + l->fragment_header + (uint64_t)n * l->entry_size, l->id, &id) && id != 0)
+		n++;
+	return n;
+}
+
 /* How many entries of the fragment at `at` are in use, as far as there is room for them. */
 static uint32_t entries_of(struct layout_walk *w, uint32_t at, uint32_t room, uint32_t slots)
 {
 	const struct layout *l = w->layout;
-	uint32_t used = slots;
+	uint32_t used;
 
 	if (layout_number(w, at, l->used, &used)) {
 		if (used > slots && slots <= room)
@@ -82,6 +94,8 @@ static uint32_t entries_of(struct layout_walk *w, uint32_t at, uint32_t room, ui
 		used = w->expected > w->seen ? w->expected - w->seen : 0;
 		if (used > slots)
 			used = slots;
+	} else {
+		used = slots == UNTOLD ? entries_until_end(w, at, room) : slots;
 	}
 	if (used > room && slots > room && l->used.width > 0)
 		problem(w, at, l->used, &(struct layout_problem){ F_IIS_PROPERTY_SIZE,
@@ -196,21 +210,10 @@ static void read_entry(struct layout_walk *w, struct layout_item *item)
 	w->left--;
 }
 
-/* Nothing tells how many entries there are: an entry without an id ends them. */
-static bool ended(struct layout_walk *w)
-{
-	const struct layout *l = w->layout;
-	uint32_t id;
-
-	if (w->counted || l->used.width > 0 || l->slots.width > 0 || l->slots_fixed > 0)
-		return false;
-	return !layout_number(w, w->at, l->id, &id) || id == 0;
-}
-
 /* The next of the table in work; false: there is no more. */
 static bool next_in_table(struct layout_walk *w, struct layout_item *item)
 {
-	if (w->left > 0 && !ended(w)) {
+	if (w->left > 0) {
 		if (w->budget == 0) {
 			problem(w, w->at, w->layout->id, &(struct layout_problem){ F_IIS_PROPERTY_FRAGMENT,
 				"table", "tables that do not meet again: the chain runs in a circle", w->at });

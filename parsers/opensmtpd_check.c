@@ -412,7 +412,7 @@ static void check_siblings(const struct message *m, struct report *r)
 	char home[64] = "";
 	bool zero = true;
 
-	if (is_loose(m) || !at_home(m, home, sizeof home))
+	if (m->id_len != OS_EVPID || is_loose(m) || !at_home(m, home, sizeof home))
 		return;
 	if (body->mode == 0)
 		report_add(r, F_OPENSMTPD_BODY_MISSING, OS_FILE, 0, 0);

@@ -114,12 +114,12 @@ static void line_row(struct row *row, const struct os_line *line)
 	new_row(row, line->off, line->len, 1);
 	os_say(&row->kind, line->key);
 	mask_value(row, line);
+	if (row->kind.len == 0)
+		text_str(&row->kind, "?");
 	if (line->state == OS_LINE_GOOD) {
 		say_value(row, os_find_key(&line->key), line);
 		return;
 	}
-	if (row->kind.len == 0)
-		text_str(&row->kind, "?");
 	text_str(&row->detail, why[line->state]);
 }
 
@@ -196,7 +196,7 @@ static enum step body_row(struct os_show *s, const struct part *p, struct row *r
 	colon = cur_find(&line, ':');
 	if (cur_peek(&line) == ' ' || cur_peek(&line) == '\t') {
 		text_str(&row->kind, "  continued");
-	} else if (colon < n && colon <= TEXT_MAX) {
+	} else if (colon > 0 && colon < n && colon <= TEXT_MAX) {
 		os_say(&row->kind, cur_sub(&line, colon));
 		cur_skip(&line, 1);
 	} else {

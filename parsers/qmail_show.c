@@ -141,7 +141,7 @@ static enum step next_line(struct qm_show *s, const struct message *m, unsigned 
 	line = cur_sub(&c, n);
 	colon = cur_find(&line, ':');
 	if (header && cur_peek(&line) != ' ' && cur_peek(&line) != '\t' &&
-	    (colon == n || colon > TEXT_MAX))
+	    (colon == 0 || colon == n || colon > TEXT_MAX))
 		return rest_row(s, role, p, row);
 	new_row(row, role, s->pos, n + 1, 1);
 	if (!header) {

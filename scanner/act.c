@@ -54,24 +54,28 @@ static unsigned companions(const struct spool *spool, const struct outcome *o, s
 }
 
 /* Streams that are files of their own leave behind their message. They have no digest of what was checked; it is
- * taken when they are moved. */
-static unsigned side_files(const struct spool *spool, const struct outcome *o, struct q_part *parts,
-			   char paths[][PATH_MAX], unsigned cap)
+ * taken when they are moved. Their number, of which `cap` at most are in `parts`, or a negative errno. */
+static int side_files(const struct spool *spool, const struct outcome *o, struct q_part *parts,
+		      char paths[][PATH_MAX], unsigned cap)
 {
 	g_autofree char *dir = g_path_get_dirname(o->path);
-	int fd = spool->reach.way == REACH_BESIDE ?
-		 open_beneath(spool->root, dir, O_RDONLY | O_DIRECTORY) : -1;
-	g_auto(GStrv) names = fd >= 0 ? reach_beside(fd, base_of(o->path)) : NULL;
+	g_auto(GStrv) names = NULL;
 	unsigned count = 0;
+	int fd, ret;
 
+	if (spool->reach.way != REACH_BESIDE)
+		return 0;
+	fd = open_beneath(spool->root, dir, O_RDONLY | O_DIRECTORY);
+	if (fd < 0)
+		return fd;
+	ret = reach_beside(fd, base_of(o->path), &names);
 	for (char **name = names; name != NULL && *name != NULL; name++, count++)
 		if (count < cap) {
 			g_snprintf(paths[count], PATH_MAX, "%s/%s", dir, *name);
 			parts[count] = (struct q_part){ .path = paths[count], .role = "named stream" };
 		}
-	if (fd >= 0)
-		close(fd);
-	return count;
+	close(fd);
+	return ret < 0 ? ret : (int)count;
 }
 
 /* The first finding's name, the first part's digest: for the log. */
@@ -138,15 +142,15 @@ enum q_outcome act_move(const struct spool *spool, struct q_store *store, struct
 		.findings = findings, .envelope = envelope,
 	};
 	enum q_outcome done = Q_REFUSED;
-	int lock = -1;
+	int lock = -1, side;
 
 	parts[0] = (struct q_part){
 		.path = o->path, .role = spool->format->roles[0].name, .checked = true,
 		.identity = { o->facts.dev, o->facts.ino, o->facts.size, o->facts.mtime, o->facts.ctime },
 	};
 	m.nparts = 1 + companions(spool, o, parts + 1, paths);
-	m.nparts += side_files(spool, o, parts + m.nparts, paths + (m.nparts - 1),
-			       MOVE_PARTS + 1 - m.nparts);
+	side = side_files(spool, o, parts + m.nparts, paths + (m.nparts - 1), MOVE_PARTS + 1 - m.nparts);
+	m.nparts += (unsigned)MAX(side, 0);
 	if (spool->format->owns_directory != NULL &&
 	    spool->format->owns_directory(o->place, o->id, strlen(o->id)))
 		m.nparts += neighbours(spool, o, parts + m.nparts, paths + (m.nparts - 1),
@@ -156,6 +160,9 @@ enum q_outcome act_move(const struct spool *spool, struct q_store *store, struct
 		snprintf(err->text, sizeof err->text,
 			 "server-running: %s/ may be touched only while the server is stopped",
 			 place->name);
+	else if (side < 0)
+		snprintf(err->text, sizeof err->text, "%s: its named streams cannot be listed: %s", o->path,
+			 g_strerror(-side));
 	else if (m.nparts > 1 + MOVE_PARTS)
 		snprintf(err->text, sizeof err->text,
 			 "%s: its directory holds more than the %d files that one move can take",

@@ -16,9 +16,10 @@
 #define BATCH_MAX 128
 #define BATCH_BYTES (512u << 10)
 
-/* Lane memory: one whole part of the largest size, or one batch and a bit. Only
- * touched pages count. */
-#define LANE_BYTES (WHOLE_MAX + (2u << 20))
+/* Lane memory: two halves, so that one is filled while the other is looked into. Each has room for one whole
+ * part of the largest size, or one batch and a bit. Only touched pages count. */
+#define LANE_HALF (WHOLE_MAX + (2u << 20))
+#define LANE_BYTES (2 * LANE_HALF)
 
 /* A frame between processes. The kernel's default for a local socket buffer is
  * 208 KiB; several frames should fit. */

@@ -15,6 +15,7 @@
 #include "output.h"
 #include "partpath.h"
 #include "print.h"
+#include "serverlock.h"
 #include "spool_volume.h"
 #include "spools.h"
 #include "wire.h"
@@ -37,6 +38,7 @@ struct explain {
 	bool shown[REPORT_MAX];
 	struct row last;            /* the row printed last, if `any` was */
 	bool any, json, failed, foreign, look;
+	bool leaving;               /* what was found may be the server's own work */
 	unsigned role;              /* of the file, when its message is not to be found */
 	const struct severity_rules *severities;
 };
@@ -393,6 +395,36 @@ static void ask(struct lanes *lanes, const struct explain *x, unsigned depth, en
 	lanes_drain(lanes);
 }
 
+/* Is the server just taking the message away? Asked when it has been checked. */
+static bool is_leaving(const struct explain *x)
+{
+	const struct spool *spool = x->scan.spool;
+	struct outcome o = *x->outcome;
+	const struct name name = name_of(spool->format, o.place, o.path);
+	g_autofree char *id = g_strndup(name.id, name.id_len);
+
+	o.id = id;
+	return x->role == 0 && name.kind == NAME_MESSAGE && server_is_removing(spool, &o, &x->report);
+}
+
+static void put_leaving(const struct explain *x)
+{
+	static const char text[] = "The server holds its lock on this message, and may be taking it away just now: "
+				   "look again in a while.";
+
+	if (x->json) {
+		const char *path = x->scan.spool->path;
+		g_autofree char *spool = escape_json(path, strlen(path));
+		json_t *j = json_pack("{s:s,s:s,s:s}", "event", "note", "spool", spool, "text", text);
+
+		json_dumpf(j, stdout, JSON_COMPACT | JSON_ENSURE_ASCII);
+		putchar('\n');
+		json_decref(j);
+	} else {
+		printf("\n%s\n", text);
+	}
+}
+
 static int finish(struct explain *x)
 {
 	struct outcome *o = x->outcome;
@@ -422,8 +454,12 @@ static int finish(struct explain *x)
 			       finding_def(outcome_worst(o)->id)->todo);
 	}
 	put_inside(x);
+	if (x->leaving)
+		put_leaving(x);
 	if (o->deep_unchecked)
 		status |= EXIT_FAILED;
+	if (x->leaving)
+		return status;
 	for (unsigned i = 0; i < x->report.count; i++)
 		if (x->report.findings[i].severity == SEV_CORRUPT)
 			return status | EXIT_LEFT;
@@ -467,6 +503,7 @@ int command_explain(char **argv)
 	if (lanes == NULL)
 		return command_failed("cannot start a reader: %s", g_strerror(error));
 	ask(lanes, &x, depth, VERB_CHECK);
+	x.leaving = !x.failed && is_leaving(&x);
 	if (!x.failed)
 		ask(lanes, &x, depth, VERB_DECODE);
 	lanes_close(lanes);

@@ -16,6 +16,7 @@
 #include "volume.h"
 #include "walk.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -40,7 +41,10 @@ struct queue {
 	struct spool *spool;
 	int dir;            /* -1 on a volume that is not mounted */
 	GPtrArray *names;
-	int error;          /* of listing them */
+	int error;          /* of listing them, an errno: there may be more */
+	guint other;        /* of those that were read: without a stream to learn from */
+	guint unread;       /* ... that could not be read, */
+	int why;            /* the last of them because of this errno */
 };
 
 /* The directory: the spool's first place. */
@@ -69,27 +73,76 @@ static int read_part(const struct reach_part *part, uint8_t *bytes, size_t cap, 
 	return n < 0 ? (int)n : 0;
 }
 
-/* Message and stream; false when the stream is not there, empty, or larger than what is learned from. */
-static bool read_pair(const struct queue *q, guint index, struct pair *p)
+/* The stream that is learned from, open: 0, or a negative errno; -ENODATA: there is none. */
+static int open_stream(const struct queue *q, const char *name, const struct reach_part *file, struct reach_part *stream)
 {
-	const char *name = q->names->pdata[index];
-	struct reach_part file, stream;
 	struct reach_streams streams;
 	struct file_facts facts;
-	bool ok = false;
+	int ret = reach_facts(file, &facts);
 
-	if (open_file(q, name, &file) < 0)
-		return false;
-	if (reach_facts(&file, &facts) == 0 && S_ISREG(facts.mode) &&
-	    reach_list(&q->spool->reach, q->dir, name, &file, &streams) == 0 && *streams.name[0] != '\0' &&
-	    reach_stream(&q->spool->reach, q->dir, name, &file, streams.name[0], &stream) == 0) {
-		ok = read_part(&file, p->text, sizeof p->text, &p->text_len) == 0 &&
-		     read_part(&stream, p->stream, sizeof p->stream, &p->size) == 0 && p->size > 0 &&
-		     p->size <= LEARN_STREAM;
+	if (ret == 0 && !S_ISREG(facts.mode))
+		return -ENODATA;
+	if (ret == 0)
+		ret = reach_list(&q->spool->reach, q->dir, name, file, &streams);
+	if (ret < 0)
+		return ret;
+	if (*streams.name[0] == '\0')
+		return -ENODATA;
+	return reach_stream(&q->spool->reach, q->dir, name, file, streams.name[0], stream);
+}
+
+/* 0 and message and stream, or a negative errno; -ENODATA: the stream is not there, empty, or larger than what is
+ * learned from. */
+static int load_pair(const struct queue *q, const char *name, struct pair *p)
+{
+	struct reach_part file, stream;
+	int ret = open_file(q, name, &file);
+
+	if (ret < 0)
+		return ret;
+	ret = open_stream(q, name, &file, &stream);
+	if (ret == 0) {
+		ret = read_part(&file, p->text, sizeof p->text, &p->text_len);
+		if (ret == 0)
+			ret = read_part(&stream, p->stream, sizeof p->stream, &p->size);
+		if (ret == -E2BIG || ret == -ERANGE || (ret == 0 && (p->size == 0 || p->size > LEARN_STREAM)))
+			ret = -ENODATA; /* those errors: an attribute of more than 64 KiB */
 		reach_close(&stream);
 	}
 	reach_close(&file);
-	return ok;
+	return ret;
+}
+
+static bool read_pair(struct queue *q, guint index, struct pair *p)
+{
+	int ret = load_pair(q, q->names->pdata[index], p);
+
+	if (ret == -ENODATA) {
+		q->other++;
+	} else if (ret < 0) {
+		q->unread++;
+		q->why = -ret;
+	}
+	return ret == 0;
+}
+
+static const char *error_words(const struct queue *q, int error)
+{
+	return spool_on_volume(q->spool) ? volume_error(error) : g_strerror(error);
+}
+
+/* What was not looked at because of errors: 0, or an exit status after saying it. */
+static int tell_unread(const struct queue *q)
+{
+	int status = 0;
+
+	if (q->error != 0)
+		status = command_failed("%s/%s: cannot be listed wholly: %s", q->spool->path, queue_name(q),
+					error_words(q, q->error));
+	if (q->unread > 0)
+		status = command_failed("%s/%s: %u messages cannot be read: %s", q->spool->path, queue_name(q), q->unread,
+					error_words(q, q->why));
+	return status;
 }
 
 static gint by_name(gconstpointer a, gconstpointer b)
@@ -147,7 +200,7 @@ static int open_spool(const struct settings *settings, const char *word, struct 
 	ret = list_names(q);
 	if (ret != 0 && q->names->len == 0)
 		return command_failed("%s/%s: %s", q->spool->path, queue_name(q),
-				      spool_on_volume(q->spool) ? volume_error(ret) : g_strerror(ret));
+				      error_words(q, ret));
 	if (q->names->len == 0)
 		return command_failed("%s/%s: no message is here", q->spool->path, queue_name(q));
 	if (!reach_sees(&q->spool->reach)) {
@@ -174,7 +227,7 @@ static void print_verdict(const char *name, const struct learn_verdict *v, bool 
 }
 
 /* Messages names[from...] that fit one run; returns where the next run begins. */
-static guint verify_some(const struct queue *q, guint from, const struct layout *l, bool all,
+static guint verify_some(struct queue *q, guint from, const struct layout *l, bool all,
 			 uint32_t *good, uint32_t *bad, char **why_r)
 {
 	static struct learn_answer answer;
@@ -202,7 +255,7 @@ static guint verify_some(const struct queue *q, guint from, const struct layout 
 	return from;
 }
 
-static int verify_all(const struct queue *q, bool all)
+static int verify_all(struct queue *q, bool all)
 {
 	GPtrArray *problems = g_ptr_array_new_with_free_func(g_free);
 	struct layout l;
@@ -219,7 +272,9 @@ static int verify_all(const struct queue *q, bool all)
 	if (why != NULL)
 		return command_failed("%s", why);
 	printf("%u messages, %u explained, %u contradict the layout.\n", good + bad, good, bad);
-	return bad > 0 ? EXIT_LEFT : 0;
+	if (q->other > 0)
+		printf("Not tried: %u without a stream of at most %u KiB.\n", q->other, LEARN_STREAM >> 10);
+	return (bad > 0 ? EXIT_LEFT : 0) | tell_unread(q);
 }
 
 /* --- Learning ------------------------------------------------------------------------------------ */
@@ -263,7 +318,7 @@ static int print_learned(const struct learned *r, const struct layout *l)
 	return command_failed("the process that looks at messages answered nonsense");
 }
 
-static int learn_all(const struct queue *q)
+static int learn_all(struct queue *q)
 {
 	static struct learn_answer answer;
 	static struct pair pair;
@@ -280,6 +335,7 @@ static int learn_all(const struct queue *q)
 			learn_add(run, pair.text, pair.text_len, pair.stream, pair.size);
 	if (!learn_finish(run, NULL, &answer, &l, &why))
 		return command_failed("%s", why);
+	tell_unread(q); /* what was learned is no less true */
 	return print_learned(&answer.learned, &l);
 }
 

@@ -28,7 +28,7 @@ static size_t used;
 static bool large;              /* the text goes on */
 static int64_t began;           /* CPU time, ms */
 
-static int64_t cpu_ms(void)
+int64_t deep_clock(void)
 {
 	struct timespec t = { 0, 0 };
 
@@ -54,7 +54,7 @@ void deep_reset(void)
 {
 	used = 0;
 	large = false;
-	began = cpu_ms();
+	began = deep_clock();
 }
 
 bool deep_put(const uint8_t *bytes, size_t len)
@@ -71,7 +71,7 @@ bool deep_put(const uint8_t *bytes, size_t len)
 
 bool deep_late(void)
 {
-	return cpu_ms() - began > DEEP_CPU_MS;
+	return deep_clock() - began > DEEP_CPU_MS;
 }
 
 /* --- What is told ----------------------------------------------------------------- */
@@ -131,13 +131,13 @@ static void types(void)
 {
 	static uint8_t bytes[CONTENT_BYTES + 4];
 
-	for (unsigned i = 0; i < a->mime.count && !deep_late(); i++) {
+	for (unsigned i = 0; i < a->mime.count; i++) {
 		const struct mime_node *n = &a->nodes[i];
 		const char *type = (const char *)a->text + n->type.at;
 		struct content c;
 		struct finding *f;
 
-		if (n->kind != MIME_LEAF || n->encoding != MIME_BASE64 || !content_certain(type, n->type.len) ||
+		if (n->kind != MIME_LEAF || n->encoding != MIME_BASE64 || !content_certain(type, n->type.len) || deep_late() ||
 		    !content_doubtful(type, n->type.len, bytes, decode_some(n, DOUBT_LETTERS, bytes)))
 			continue;
 		content_identify(bytes, decode_some(n, CONTENT_BYTES / 3 * 4, bytes), &c);

@@ -77,6 +77,9 @@ long gmime_read(const uint8_t *text, size_t len, struct deep *d);
 /* Is this name of a character set one whose converter was opened before the door closed? */
 bool gmime_knows_charset(const uint8_t *name, size_t len);
 
+/* The CPU time of this process, in milliseconds. A system call where the door lets no other clock through. */
+int64_t deep_clock(void);
+
 /* Has the message had its CPU time? */
 bool deep_late(void);
 

@@ -43,9 +43,9 @@ bool hired_speaks(const struct hired *h)
 	return n > 0;
 }
 
-bool hired_go(const struct hired *h)
+bool hired_go(const struct hired *h, unsigned half)
 {
-	char word = WORKER_GO;
+	char word = (char)(WORKER_GO + half);
 
 	return send(h->fd, &word, 1, MSG_NOSIGNAL) == 1;
 }

@@ -30,7 +30,7 @@ void dismiss(struct hired *h);
 /* Wait for it to say something, WORKER_DEADLINE_MS at most: false = it did not. */
 bool hired_speaks(const struct hired *h);
 
-/* Tell it to go on. False = it is gone. */
-bool hired_go(const struct hired *h);
+/* Tell it to go on, with what is in this half of lane memory. False = it is gone. */
+bool hired_go(const struct hired *h, unsigned half);
 
 #endif

@@ -1,4 +1,4 @@
-/* lanemem.c - a sealed memfd, filled from front to back */
+/* lanemem.c - a sealed memfd; its halves are filled from front to back */
 #include "config.h"
 
 #include "lanemem.h"
@@ -9,31 +9,34 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-int lanemem_open(struct lanemem *m)
+int lanemem_open(struct lanemem halves[2])
 {
-	m->fd = memfd_create("spoolck-lane", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	if (m->fd < 0)
+	int fd = memfd_create("spoolck-lane", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	uint8_t *mem = MAP_FAILED;
+
+	if (fd < 0)
 		return -errno;
-	m->mem = MAP_FAILED;
-	if (ftruncate(m->fd, LANE_BYTES) == 0)
-		m->mem = mmap(NULL, LANE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, m->fd, 0);
+	if (ftruncate(fd, LANE_BYTES) == 0)
+		mem = mmap(NULL, LANE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	/* DONTFORK: whoever we might fork one day must not inherit the writable mapping. */
-	if (m->mem == MAP_FAILED || madvise(m->mem, LANE_BYTES, MADV_DONTFORK) < 0 ||
-	    fcntl(m->fd, F_ADD_SEALS,
-		  F_SEAL_FUTURE_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0) {
+	if (mem == MAP_FAILED || madvise(mem, LANE_BYTES, MADV_DONTFORK) < 0 ||
+	    fcntl(fd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0) {
 		int error = -errno;
 
-		close(m->fd);
+		close(fd);
 		return error;
 	}
-	lanemem_reset(m);
+	for (unsigned i = 0; i < 2; i++) {
+		halves[i] = (struct lanemem){ .mem = mem + i * LANE_HALF, .fd = fd, .half = i };
+		lanemem_reset(&halves[i]);
+	}
 	return 0;
 }
 
-void lanemem_close(struct lanemem *m)
+void lanemem_close(struct lanemem halves[2])
 {
-	munmap(m->mem, LANE_BYTES);
-	close(m->fd);
+	munmap(halves[0].mem, LANE_BYTES);
+	close(halves[0].fd);
 }
 
 void lanemem_reset(struct lanemem *m)
@@ -45,7 +48,7 @@ uint32_t lanemem_take(struct lanemem *m, size_t n)
 {
 	size_t start = (m->used + 15) & ~(size_t)15;
 
-	if (n > LANE_BYTES - start)
+	if (n > LANE_HALF - start)
 		return 0;
 	m->used = start + n;
 	return (uint32_t)start;

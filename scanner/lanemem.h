@@ -3,7 +3,7 @@
  *
  * One memfd per lane: the reader maps it writable, then seals it, so that no other
  * mapping, write or truncation through the descriptor is possible; its worker gets the
- * descriptor and can only map it read-only. Filled from the start for each batch;
+ * descriptor and can only map it read-only. Each half is filled from its start for a batch;
  * offsets count from the struct lane_head at its beginning.
  */
 #ifndef LANEMEM_H
@@ -11,16 +11,18 @@
 
 #include "worker.h"
 
+/* One half. */
 struct lanemem {
 	uint8_t *mem;
-	int fd;
+	int fd;        /* of both */
+	unsigned half; /* 0 or 1 */
 	size_t used;
 };
 
-/* Make, map and seal LANE_BYTES. 0 or a negative errno. */
-int lanemem_open(struct lanemem *m);
+/* Make, map and seal LANE_BYTES, and tell the halves. 0 or a negative errno. */
+int lanemem_open(struct lanemem halves[2]);
 
-void lanemem_close(struct lanemem *m);
+void lanemem_close(struct lanemem halves[2]);
 
 /* Begin a new batch: everything behind the head is free again. */
 void lanemem_reset(struct lanemem *m);

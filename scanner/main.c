@@ -83,7 +83,7 @@ int command_zygote(bool deep)
 	const char *what = "";
 	char step[60] = "";
 	struct hired worker = HIRED_NONE;
-	struct lanemem mem;
+	struct lanemem mem[2];
 	int landlock, ret;
 	int zygote = zygote_start(deep, &landlock, &what);
 
@@ -92,11 +92,11 @@ int command_zygote(bool deep)
 				    "leave --deep out", what));
 	if (zygote < 0)
 		exit(command_failed("no sandbox, no scan: %s: %s", what, g_strerror(-zygote)));
-	ret = lanemem_open(&mem);
+	ret = lanemem_open(mem);
 	if (ret == 0) {
-		ret = hire(&worker, zygote, mem.fd, step);
+		ret = hire(&worker, zygote, mem[0].fd, step);
 		dismiss(&worker);
-		lanemem_close(&mem);
+		lanemem_close(mem);
 	}
 	if (ret < 0)
 		exit(command_failed("no sandbox, no scan: %s: %s", step, g_strerror(-ret)));

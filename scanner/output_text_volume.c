@@ -23,8 +23,18 @@ static char *windows_path(const struct spool *spool, const char *path)
 	return g_strdelimit(g_steal_pointer(&safe), "/", '\\');
 }
 
+/* What reads the folders: those below TransportRoles are Exchange's own from 2007 on. */
+static const char *service_of(const struct spool *spool)
+{
+	g_autofree char *root = g_path_get_basename(spool->reach.below);
+
+	return g_ascii_strcasecmp(root, "TransportRoles") == 0 ? "MSExchangeTransport" : "SMTPSVC";
+}
+
+/* Without /-Y a script would replace what has the same name already. */
 void text_windows(const struct scan *scan)
 {
+	const char *service = service_of(scan->spool);
 	unsigned shown = 0, more = 0;
 
 	for (guint i = 0; i < scan->outcomes->len; i++) {
@@ -41,11 +51,11 @@ void text_windows(const struct scan *scan)
 		}
 		if (shown++ == 0)
 			printf("\n%sDO THIS%s on the Windows host, where X: is this volume\n"
-			       "  net stop SMTPSVC\n  mkdir \"X:\\spoolck\"\n", print_on(BOLD), print_on(PLAIN));
-		printf("  move \"X:\\%s\" \"X:\\spoolck\\\"\n", path);
+			       "  net stop %s\n  mkdir \"X:\\spoolck\"\n", print_on(BOLD), print_on(PLAIN), service);
+		printf("  move /-Y \"X:\\%s\" \"X:\\spoolck\\\"\n", path);
 	}
 	if (shown > 0)
-		printf("%s  net start SMTPSVC\n", more > 0 ? "  ... and what else is named above\n" : "");
+		printf("%s  net start %s\n", more > 0 ? "  ... and what else is named above\n" : "", service);
 	if (shown > 0)
 		printf("A move on the same volume keeps the named streams; a copy to another one may not.\n"
 		       "Text, streams and envelope of a message, saved here: spoolck quarantine export SPOOL:ID\n");

@@ -242,38 +242,55 @@ static struct {
 	GPtrArray *names; /* sorted */
 } side;
 
+static bool side_known(const struct stat *st)
+{
+	return side.names != NULL && side.dev == st->st_dev && side.ino == st->st_ino &&
+	       side.mtime.tv_sec == st->st_mtim.tv_sec && side.mtime.tv_nsec == st->st_mtim.tv_nsec;
+}
+
+/* All names of `d`, which it closes; 0 or a negative errno: half of them would be taken for all. */
+static int side_read(DIR *d, GPtrArray *names)
+{
+	struct dirent *e;
+	int ret;
+
+	while (errno = 0, (e = readdir(d)) != NULL)
+		if (strchr(e->d_name, ':') != NULL)
+			g_ptr_array_add(names, g_strdup(e->d_name));
+	ret = -errno;
+	closedir(d);
+	g_ptr_array_sort(names, by_name);
+	return ret;
+}
+
+/* Have side.names be those of `dir`; 0 or a negative errno. */
 static int side_learn(int dir)
 {
-	int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	struct dirent *e;
+	int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), ret;
 	struct stat st;
 	DIR *d;
 
-	if (fd < 0 || fstat(fd, &st) < 0 || (side.names != NULL && side.dev == st.st_dev &&
-					     side.ino == st.st_ino &&
-					     side.mtime.tv_sec == st.st_mtim.tv_sec &&
-					     side.mtime.tv_nsec == st.st_mtim.tv_nsec)) {
-		if (fd >= 0)
-			close(fd);
-		return side.names != NULL ? 0 : -EIO;
+	if (fd < 0)
+		return -errno;
+	ret = fstat(fd, &st) < 0 ? -errno : 0;
+	if (ret < 0 || side_known(&st)) {
+		close(fd);
+		return ret;
 	}
 	d = fdopendir(fd);
 	if (d == NULL) {
 		close(fd);
 		return -ENOMEM;
 	}
-	if (side.names != NULL)
-		g_ptr_array_free(side.names, TRUE);
+	g_clear_pointer(&side.names, g_ptr_array_unref);
 	side.names = g_ptr_array_new_with_free_func(g_free);
 	side.dev = st.st_dev;
 	side.ino = st.st_ino;
 	side.mtime = st.st_mtim;
-	while ((e = readdir(d)) != NULL)
-		if (strchr(e->d_name, ':') != NULL)
-			g_ptr_array_add(side.names, g_strdup(e->d_name));
-	closedir(d);
-	g_ptr_array_sort(side.names, by_name);
-	return 0;
+	ret = side_read(d, side.names);
+	if (ret < 0)
+		g_clear_pointer(&side.names, g_ptr_array_unref);
+	return ret;
 }
 
 static int list_beside(int dir, const char *name, GPtrArray *names)
@@ -302,19 +319,16 @@ static int list_beside(int dir, const char *name, GPtrArray *names)
 	return 0;
 }
 
-char **reach_beside(int dir, const char *name)
+int reach_beside(int dir, const char *name, char ***names_r)
 {
-	GPtrArray *names = g_ptr_array_new();
+	GPtrArray *streams = g_ptr_array_new_with_free_func(g_free);
+	int ret = list_beside(dir, name, streams);
 
-	list_beside(dir, name, names);
-	for (guint i = 0; i < names->len; i++) {
-		char *stream = names->pdata[i];
-
-		names->pdata[i] = g_strconcat(name, ":", stream, NULL);
-		g_free(stream);
-	}
-	g_ptr_array_add(names, NULL);
-	return (char **)g_ptr_array_free(names, FALSE);
+	*names_r = ret == 0 ? g_new0(char *, streams->len + 1) : NULL;
+	for (guint i = 0; ret == 0 && i < streams->len; i++)
+		(*names_r)[i] = g_strconcat(name, ":", (char *)streams->pdata[i], NULL);
+	g_ptr_array_unref(streams);
+	return ret;
 }
 
 /* With those that can be opened by name, but are in no list: a share shows them so. */

@@ -104,7 +104,8 @@ bool facts_same(const struct file_facts *a, const struct file_facts *b);
 
 void reach_close(struct reach_part *part);
 
-/* The side files of dir/name that are its streams, for REACH_BESIDE (g_strfreev); NULL = none. */
-char **reach_beside(int dir, const char *name);
+/* The side files of dir/name that are its streams, for REACH_BESIDE: 0 and their names (g_strfreev) in *names_r, or a
+ * negative errno and NULL: then nobody knows whether there are any. */
+int reach_beside(int dir, const char *name, char ***names_r);
 
 #endif

@@ -73,6 +73,8 @@ int reach_volume_streams(const struct reach_part *file, GPtrArray *names)
 	const struct volume_stat *st;
 	int ret = volume_stat(file->volume, file->ref, &st);
 
+	if (ret == 0 && st->unreadable > 0)
+		ret = -EUCLEAN; /* one of those that seem to be missing */
 	for (unsigned i = 0; ret == 0 && i < st->count; i++)
 		if (st->streams[i].name_len > 0)
 			g_ptr_array_add(names, g_strdup(st->streams[i].name));

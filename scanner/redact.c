@@ -223,9 +223,12 @@ static bool mask_streams(int root, const char *path, struct q_error *err)
 {
 	g_autofree char *dir = g_path_get_dirname(path);
 	int fd = open_beneath(root, dir, O_RDONLY | O_DIRECTORY);
-	g_auto(GStrv) names = fd >= 0 ? reach_beside(fd, base_of(path)) : NULL;
-	bool good = fd >= 0;
+	g_auto(GStrv) names = NULL;
+	int ret = fd < 0 ? fd : reach_beside(fd, base_of(path), &names);
+	bool good = ret == 0;
 
+	if (ret < 0)
+		snprintf(err->text, sizeof err->text, "%.200s: its named streams cannot be listed: %s", path, g_strerror(-ret));
 	for (char **name = names; good && name != NULL && *name != NULL; name++) {
 		g_autofree char *whole = path_in(dir, *name);
 

@@ -11,6 +11,7 @@
 #include "accepted.h"
 #include "names.h"
 #include "news.h"
+#include "serverlock.h"
 #include "wire.h"
 
 #include <string.h>
@@ -181,15 +182,16 @@ static void hurry(const struct work *w, struct outcome *o)
 		w->scan->options->urgent(w->scan, o);
 }
 
-/* What the fresh worker says counts, and nothing else. */
+/* What the fresh worker says counts, and nothing else; unless it met the server half-way. */
 static void confirmed(struct work *w, struct outcome *o, const struct lane_result *res,
 		      const char *path)
 {
 	struct outcome *now = work_outcome(w, res, path);
+	bool busy = res->status == LANE_REPORT && server_is_removing(w->scan->spool, now, &w->report);
 
 	outcome_free(o);
-	work_settle(w, now, res->status, res, &w->report);
-	if (now->verdict == VERDICT_OK || now->verdict == VERDICT_NOTED)
+	work_settle(w, now, busy ? LANE_BUSY : res->status, res, &w->report);
+	if (now->verdict == VERDICT_OK || now->verdict == VERDICT_NOTED || now->verdict == VERDICT_BUSY)
 		work_pass(w, now);
 	else {
 		work_keep(w, now);

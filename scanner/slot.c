@@ -28,6 +28,11 @@ static void part_fill(struct lane_part *p, const struct file_facts *f)
 
 /* --- One part ---------------------------------------------------------------- */
 
+static bool is_open(const struct slot *s, unsigned role)
+{
+	return s->open >> role & 1;
+}
+
 static enum load ended(struct load_end *end, enum lane_status status)
 {
 	*end = (struct load_end){ .status = status };
@@ -86,7 +91,7 @@ static enum load load_part(struct slot *s, const struct slot_source *src, unsign
 		return ended(end, LANE_CHANGED);
 	if (f->size > len) {
 		s->part[role] = *part; /* the caller leaves it open */
-		s->stream = true;
+		s->open |= 1u << role;
 	}
 	return LOAD_OK;
 }
@@ -217,7 +222,7 @@ static enum load load_file(struct slot *s, const struct slot_source *src, unsign
 		done = ended(end, LANE_FOREIGN);
 	else
 		done = load_part(s, src, role, &part, end);
-	if (s->part[role].fd < 0)
+	if (!is_open(s, role))
 		reach_close(&part);
 	return done;
 }
@@ -265,7 +270,7 @@ static enum load load_stream(struct slot *s, const struct slot_source *src, unsi
 		return unchecked(end, ret == -E2BIG ? UNCHECKED_STREAM : UNCHECKED_OPEN, -ret, 0);
 	done = S_ISREG(s->facts[role].mode) ? load_part(s, src, role, &part, end) :
 					      ended(end, LANE_FOREIGN);
-	if (s->part[role].fd < 0)
+	if (!is_open(s, role))
 		reach_close(&part);
 	p = &message_of(s, src->mem)->parts[role];
 	p->name_len = (uint32_t)strlen(stream);
@@ -312,8 +317,10 @@ static bool has_streams(const struct format *format)
 
 void slot_close(struct slot *s)
 {
-	for (unsigned i = 0; i < PARTS_MAX; i++)
-		reach_close(&s->part[i]);
+	for (unsigned role = 0; s->open >> role != 0; role++)
+		if (is_open(s, role))
+			reach_close(&s->part[role]);
+	s->open = 0;
 }
 
 /* The file of the name, where it was listed or where it went. 0 or a negative errno. */
@@ -340,11 +347,10 @@ enum load slot_load(struct slot *s, const struct slot_source *src, const char *n
 	int ret;
 
 	s->place = src->place;
-	s->stream = s->answered = false;
+	s->answered = false;
+	s->open = 0;
 	s->spent = 0;
 	s->path[0] = '\0';
-	for (unsigned i = 0; i < PARTS_MAX; i++)
-		s->part[i].fd = -1;
 	memset(&s->facts[0], 0, sizeof s->facts[0]);
 	if (!set_path(s, src->dir_path, name))
 		return unchecked(end, UNCHECKED_OPEN, ENAMETOOLONG, 0);
@@ -361,7 +367,7 @@ enum load slot_load(struct slot *s, const struct slot_source *src, const char *n
 		done = src->role == 0 ? load_anchor(s, src, &file, end) : load_lone(s, src, &file, end);
 	if (done == LOAD_OK && src->role == 0 && has_streams(src->config->format))
 		done = load_streams(s, src, &file, end);
-	if (s->part[src->role].fd < 0)
+	if (!is_open(s, src->role))
 		reach_close(&file);
 	if (done == LOAD_OK && src->role == 0)
 		done = load_others(s, src, &id, end);
@@ -377,7 +383,7 @@ enum load slot_window(struct slot *s, const struct lanemem *mem, const struct wa
 	uint64_t budget = s->facts[want->part].size * STREAM_FACTOR + STREAM_EXTRA;
 	ssize_t got;
 
-	if (s->part[want->part].fd < 0 || want->off > p->size)
+	if (!is_open(s, want->part) || want->off > p->size)
 		return LOAD_FULL;
 	if (s->spent > budget)
 		return unchecked(end, UNCHECKED_BUDGET, 0, want->off);
@@ -392,11 +398,11 @@ enum load slot_window(struct slot *s, const struct lanemem *mem, const struct wa
 
 bool slot_unchanged(const struct slot *s)
 {
-	for (unsigned i = 0; i < PARTS_MAX; i++) {
+	for (unsigned role = 0; s->open >> role != 0; role++) {
 		struct file_facts f;
 
-		if (s->part[i].fd >= 0 &&
-		    (reach_facts(&s->part[i], &f) < 0 || !facts_same(&s->facts[i], &f)))
+		if (is_open(s, role) &&
+		    (reach_facts(&s->part[role], &f) < 0 || !facts_same(&s->facts[role], &f)))
 			return false;
 	}
 	return true;

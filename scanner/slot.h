@@ -30,9 +30,9 @@ struct slot {
 	unsigned place;              /* where it was found */
 	uint32_t offset;             /* of its struct lane_message in lane memory */
 	char path[PATH_MAX];         /* of the anchor, below the root */
-	struct reach_part part[PARTS_MAX]; /* open only while a part is larger than its window */
+	unsigned open;               /* parts that do not fit one window, a bit for each: the message is a stream */
+	struct reach_part part[PARTS_MAX]; /* of those that are open */
 	struct file_facts facts[PARTS_MAX];
-	bool stream;                 /* some part does not fit one window */
 	bool answered;
 	uint64_t spent;              /* bytes read for it so far */
 };

@@ -12,6 +12,7 @@
 #include "ask.h"
 #include "beneath.h"
 #include "host.h"
+#include "proc_locks.h"
 #include "split.h"
 #include "spool_volume.h"
 
@@ -92,27 +93,6 @@ static GPtrArray *root_names(const struct spool *spool)
 
 /* --- The server ------------------------------------------------------------ */
 
-/* Is some process holding a lock on the file with this inode? -1 = cannot be told. File systems such as
- * btrfs show another device number in /proc/locks than in stat, so the inode decides:
- * a wrong "yes" only makes us more careful. */
-static int lock_held(ino_t ino)
-{
-	FILE *f = fopen("/proc/locks", "re");
-	char line[256];
-	int held = 0;
-
-	if (f == NULL)
-		return -1;
-	while (!held && fgets(line, sizeof line, f) != NULL) {
-		unsigned long long seen;
-		const char *colon = strrchr(line, ':');
-
-		held = colon != NULL && sscanf(colon + 1, "%llu", &seen) == 1 && seen == ino;
-	}
-	fclose(f);
-	return held;
-}
-
 /* The pid in the file, 0 = none. Written by the server, so hardly hostile, but read
  * bounded all the same. */
 static pid_t pid_in(int fd)
@@ -185,7 +165,7 @@ static enum running seen_running(const struct spool *spool)
 	fd = open_beneath(spool->root, spool->format->pid_file, O_RDONLY | O_NONBLOCK);
 	if (fd < 0)
 		return fd == -ENOENT ? SERVER_STOPPED : SERVER_UNKNOWN;
-	held = fstat(fd, &st) == 0 ? lock_held(st.st_ino) : -1;
+	held = fstat(fd, &st) == 0 ? proc_locks_held(st.st_ino) : -1;
 	pid = pid_in(fd);
 	close(fd);
 	if (held >= 0)

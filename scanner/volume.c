@@ -180,15 +180,18 @@ int volume_open(struct volume *v, uint64_t off, uint64_t size, struct volume_fac
 	return ret;
 }
 
-/* One page; *more is where the next one begins. */
+/* One page, from entry r->off on. It is copied first, because each() may ask something else. */
 static int list_page(struct volume *v, struct volume_request *r, volume_each *each, void *arg,
 		     struct volume_page *page, bool *stop)
 {
+	g_autofree uint8_t *bytes = NULL;
 	struct cur body;
 	int ret = ask(v, r, &body);
 
 	if (ret < 0)
 		return ret;
+	bytes = g_memdup2(body.buf, body.len);
+	body.buf = bytes;
 	if (!volume_get_page(&body, page) || (page->next != 0 && page->next <= r->off))
 		return refused(v);
 	for (unsigned i = 0; i < page->count && !*stop; i++) {
@@ -281,11 +284,16 @@ ssize_t volume_read(struct volume *v, uint64_t ref, const char *stream, void *to
 static bool remember(void *arg, const struct volume_entry *e)
 {
 	struct listed *l = arg;
-	struct volume_entry *copy = g_malloc(offsetof(struct volume_entry, name) + e->name_len + 1);
+	size_t size = offsetof(struct volume_entry, name) + e->name_len + 1;
+	struct volume_entry *copy;
 
-	memcpy(copy, e, offsetof(struct volume_entry, name) + e->name_len + 1);
-	if (g_hash_table_insert(l->exact, copy->name, copy))
-		g_hash_table_insert(l->folded, g_ascii_strdown(copy->name, -1), copy);
+	/* A damaged index, or a server that lies, names a file twice: the first one counts. To put the second one in its
+	 * place would free the name by which it is found. */
+	if (g_hash_table_contains(l->exact, e->name))
+		return true;
+	copy = g_memdup2(e, size);
+	g_hash_table_insert(l->exact, copy->name, copy);
+	g_hash_table_insert(l->folded, g_ascii_strdown(copy->name, -1), copy);
 	return true;
 }
 
@@ -355,9 +363,6 @@ const char *volume_error(int error)
 	case EPROTO: return "the process that reads the file system answered nonsense";
 	case EOWNERDEAD: return "the process that reads the file system died or hung too often; no more is tried";
 	case ESTALE: return "its place in the file system is another file's by now";
-	case EOPNOTSUPP:
-		return "the libfsntfs that spoolck was built with cannot be given an open disk (Debian 13): "
-		       "mount the volume with ntfs-3g -o ro,streams_interface=windows";
 	case ENOKEY: return "encrypted, and the key is not here";
 	}
 	return g_strerror(error);

@@ -99,6 +99,7 @@ struct volume_stat {
 	uint32_t mtime_ns, ctime_ns;
 	unsigned count;          /* of streams; the unnamed one, when there is one, comes first */
 	unsigned more;           /* streams beyond VOLUME_STREAMS */
+	unsigned unreadable;     /* streams whose name or size is damaged; they are not among the others */
 	struct volume_stream streams[VOLUME_STREAMS];
 };
 

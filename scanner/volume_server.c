@@ -258,25 +258,24 @@ static void put_valid(libfsntfs_file_entry_t *entry, struct volume_stat *st)
 	}
 }
 
-static void put_named(libfsntfs_data_stream_t *stream, struct volume_stat *st)
+/* False: its name or its size cannot be read. There is room for it. */
+static bool put_named(libfsntfs_data_stream_t *stream, struct volume_stat *st)
 {
 	struct volume_stream *to = &st->streams[st->count];
 	size64_t size = 0;
 	size_t name = 0;
 
 	*to = (struct volume_stream){ .valid = VOLUME_VALID_UNKNOWN };
-	if (st->count == VOLUME_STREAMS ||
-	    libfsntfs_data_stream_get_utf8_name_size(stream, &name, NULL) != 1 || name < 2 ||
+	if (libfsntfs_data_stream_get_utf8_name_size(stream, &name, NULL) != 1 || name < 2 ||
 	    name > sizeof to->name ||
 	    libfsntfs_data_stream_get_utf8_name(stream, (uint8_t *)to->name, name, NULL) != 1 ||
 	    libfsntfs_data_stream_get_size(stream, &size, NULL) != 1 || size > INT64_MAX ||
-	    memchr(to->name, '/', name) != NULL || strlen(to->name) != name - 1) {
-		st->more++;
-		return;
-	}
+	    memchr(to->name, '/', name) != NULL || strlen(to->name) != name - 1)
+		return false;
 	to->size = size;
 	to->name_len = (uint16_t)(name - 1);
 	st->count++;
+	return true;
 }
 
 static void put_streams(libfsntfs_file_entry_t *entry, struct volume_stat *st)
@@ -284,19 +283,23 @@ static void put_streams(libfsntfs_file_entry_t *entry, struct volume_stat *st)
 	size64_t size = 0;
 	int count = 0;
 
-	if (libfsntfs_file_entry_has_default_data_stream(entry, NULL) == 1 &&
-	    libfsntfs_file_entry_get_size(entry, &size, NULL) == 1 && size <= INT64_MAX)
-		st->streams[st->count++] = (struct volume_stream){ .size = size,
-								   .valid = VOLUME_VALID_UNKNOWN };
-	libfsntfs_file_entry_get_number_of_alternate_data_streams(entry, &count, NULL);
+	if (libfsntfs_file_entry_has_default_data_stream(entry, NULL) == 1) {
+		if (libfsntfs_file_entry_get_size(entry, &size, NULL) == 1 && size <= INT64_MAX)
+			st->streams[st->count++] = (struct volume_stream){ .size = size,
+									   .valid = VOLUME_VALID_UNKNOWN };
+		else
+			st->unreadable++;
+	}
+	if (libfsntfs_file_entry_get_number_of_alternate_data_streams(entry, &count, NULL) != 1)
+		st->unreadable++;
 	for (int i = 0; i < count; i++) {
 		libfsntfs_data_stream_t *stream = NULL;
 
-		if (st->count == VOLUME_STREAMS ||
-		    libfsntfs_file_entry_get_alternate_data_stream_by_index(entry, i, &stream, NULL) != 1)
+		if (st->count == VOLUME_STREAMS)
 			st->more++;
-		else
-			put_named(stream, st);
+		else if (libfsntfs_file_entry_get_alternate_data_stream_by_index(entry, i, &stream, NULL) != 1 ||
+			 !put_named(stream, st))
+			st->unreadable++;
 		if (stream != NULL)
 			libfsntfs_data_stream_free(&stream, NULL);
 	}
@@ -375,7 +378,6 @@ static int put_bytes(unsigned k)
 
 static int library_open(void)
 {
-#if HAVE_DECL_LIBFSNTFS_VOLUME_OPEN_FILE_IO_HANDLE
 	s.io = volume_io_open(s.request.off, s.request.size);
 	if (s.io == NULL || libfsntfs_volume_initialize(&s.volume, NULL) != 1)
 		return ENOMEM;
@@ -383,9 +385,6 @@ static int library_open(void)
 	    libfsntfs_volume_get_file_entry_by_index(s.volume, RECORD_MFT, &s.mft, NULL) != 1)
 		return damaged();
 	return 0;
-#else
-	return EOPNOTSUPP; /* it would open a file by its name, which nobody can here */
-#endif
 }
 
 static int put_facts(void)

@@ -54,7 +54,7 @@ void volume_put_table(struct volume_out *w, const struct volume_table *t)
 	put_number(w, t->container, 1);
 	put_number(w, t->count, 1);
 	for (unsigned i = 0; i < t->count; i++) {
-		put_number(w, t->volumes[i].number, 1);
+		put_number(w, t->volumes[i].number, 2);
 		put_number(w, t->volumes[i].off, 8);
 		put_number(w, t->volumes[i].size, 8);
 		put_number(w, t->volumes[i].bitlocker, 1);
@@ -116,6 +116,7 @@ void volume_put_stat(struct volume_out *w, const struct volume_stat *st)
 	put_number(w, (uint64_t)st->ctime, 8);
 	put_number(w, st->ctime_ns, 4);
 	put_number(w, st->more, 4);
+	put_number(w, st->unreadable, 4);
 	put_number(w, st->count, 1);
 	for (unsigned i = 0; i < st->count; i++)
 		put_stream(w, &st->streams[i]);
@@ -172,7 +173,7 @@ bool volume_get_table(struct cur *c, struct volume_table *t)
 	for (unsigned i = 0; i < t->count; i++) {
 		struct volume_partition *p = &t->volumes[i];
 
-		p->number = cur_u8(c);
+		p->number = cur_u16le(c);
 		p->off = cur_u64le(c);
 		p->size = cur_u64le(c);
 		p->bitlocker = get_small(c, 1) == 1;
@@ -228,6 +229,7 @@ bool volume_get_stat(struct cur *c, struct volume_stat *st)
 	st->ctime = (int64_t)cur_u64le(c);
 	st->ctime_ns = cur_u32le(c);
 	st->more = cur_u32le(c);
+	st->unreadable = cur_u32le(c);
 	st->count = get_small(c, VOLUME_STREAMS);
 	for (unsigned i = 0; i < st->count; i++)
 		if (!get_stream(c, &st->streams[i]) || (st->streams[i].name_len == 0) > (i == 0))

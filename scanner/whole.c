@@ -10,6 +10,7 @@
 
 #include "locate.h"
 #include "names.h"
+#include "proc_locks.h"
 
 #include <errno.h>
 #include <string.h>
@@ -30,22 +31,45 @@ static void about_spool(struct work *w, unsigned place, const char *path, struct
 	g_ptr_array_add(w->scan->outcomes, o);
 }
 
+/* Two files of one id, as they are at a moment. */
+struct twins {
+	const char *path;
+	struct stat here, there;
+	unsigned place;       /* where the other one lies, */
+	char other[PATH_MAX]; /* and its path */
+};
+
+/* Are they there? Else one moved while we looked, or the hashes met by chance. */
+static bool see_twins(const struct spool *spool, const struct walk_name *n, const struct name *name, struct twins *t)
+{
+	return find_message(spool, name->id, name->id_len, n->ino, &t->place, t->other, sizeof t->other, &t->there) &&
+	       stat_beneath(spool, t->path, &t->here) && t->here.st_ino == n->ino;
+}
+
+/* Does the server hold one of them? Sendmail has both for a moment, and both locked, when it gives a message its
+ * other name. */
+static bool is_at_work(const struct spool *spool, const struct twins *t)
+{
+	return spool->format->lock.kind != LOCK_NONE && spool->format->lock.role == 0 &&
+	       (proc_locks_exclusive(t->here.st_dev, t->here.st_ino) > 0 ||
+		proc_locks_exclusive(t->there.st_dev, t->there.st_ino) > 0);
+}
+
 void whole_duplicate(struct work *w, unsigned place, const char *dir, const struct walk_name *n,
 		     const struct name *name)
 {
 	const struct spool *spool = w->scan->spool;
 	g_autofree char *path = path_in(dir, n->name);
 	struct sighting a = { .place = place, .path = path, .ino = n->ino }, b;
-	struct stat here, there;
-	char other[PATH_MAX];
+	struct twins t = { .path = path };
 	struct report r;
 
-	if (!find_message(spool, name->id, name->id_len, n->ino, &b.place, other, sizeof other,
-			  &there) || !stat_beneath(spool, path, &here) || here.st_ino != n->ino)
-		return; /* it moved while we looked, or the hashes met by chance */
-	b = (struct sighting){ b.place, other, there.st_ino, there.st_mtime, there.st_mode };
-	a.mtime = here.st_mtime;
-	a.mode = here.st_mode;
+	/* Nobody was at it when the lock is free and both are there afterwards. */
+	if (!see_twins(spool, n, name, &t) || is_at_work(spool, &t) || !see_twins(spool, n, name, &t))
+		return;
+	b = (struct sighting){ t.place, t.other, t.there.st_ino, t.there.st_mtime, t.there.st_mode };
+	a.mtime = t.here.st_mtime;
+	a.mode = t.here.st_mode;
 	report_reset(&r);
 	spool->format->cross(&a, &b, &r);
 	if (r.count > 0)

@@ -25,14 +25,20 @@
 
 #define SCRATCH_MAX (32u << 10)
 
+/* A deep pass speaks so often, in CPU time: its reader waits WORKER_DEADLINE_MS for a word, and one text may take
+ * DEEP_CPU_MS. */
+#define TELL_MS 100
+
 static struct {
-	const uint8_t *lane;
+	const uint8_t *memory;  /* of the lane */
+	const uint8_t *lane;    /* the half of it with the batch in work */
 	struct message message; /* the one in work */
 	struct report report;
 	struct deep deep;
 	uint8_t scratch[SCRATCH_MAX];
 	uint8_t frame[FRAME_MAX];
 	struct wire wire;
+	int64_t told;           /* deep_clock() when a deep pass spoke because it takes long */
 } w;
 
 /* Wait for the reader's word. */
@@ -40,8 +46,9 @@ static void await(void)
 {
 	char word;
 
-	if (recv(WORKER_FD, &word, 1, 0) != 1 || word != WORKER_GO)
+	if (recv(WORKER_FD, &word, 1, 0) != 1 || (word != WORKER_GO && word != WORKER_GO + 1))
 		_exit(0);
+	w.lane = w.memory + (size_t)(word - WORKER_GO) * LANE_HALF;
 }
 
 static void flush(void)
@@ -368,8 +375,14 @@ static void contents(const struct lane_head *head, unsigned index)
 	begin(&work, head, index);
 	contents_look(formats[head->format], &w.message, &w.report, file_window, &work, &w.deep.report);
 	report_sort(&w.deep.report);
-	wire_put_deep(&w.wire, index, &w.deep);
-	flush(); /* what is known now stays known, whatever the next message does */
+	if (!wire_put_deep(&w.wire, index, &w.deep)) {
+		flush();
+		wire_put_deep(&w.wire, index, &w.deep);
+	}
+	if (deep_clock() - w.told > TELL_MS) {
+		flush();
+		w.told = deep_clock();
+	}
 }
 
 #define SECTOR 512 /* a disk writes no less */
@@ -417,17 +430,17 @@ static void damage(const struct lane_head *head, unsigned index)
 	contents(head, index);
 }
 
-void worker_main(const uint8_t *lane)
+void worker_main(const uint8_t *memory)
 {
-	const struct lane_head *head = (const struct lane_head *)(const void *)lane;
-
-	w.lane = lane;
+	w.memory = memory;
 	w.wire = (struct wire){ .buf = w.frame, .cap = sizeof w.frame };
 	for (;;) {
+		const struct lane_head *head;
 		unsigned count, verb;
 
 		await();
-		/* The head is the reader's again as soon as the last answer has left, which a deep pass sends at once. */
+		head = (const struct lane_head *)(const void *)w.lane;
+		/* The head is the reader's again as soon as the last answer has left. */
 		count = head->count;
 		verb = head->verb;
 		for (unsigned i = 0; i < count; i++) {

@@ -16,7 +16,7 @@
 
 enum lane_verb { VERB_CHECK, VERB_DECODE, VERB_BODY, VERB_DEEP, VERB_CONTENTS };
 
-/* Lane memory: written by a reader, mapped read-only by its worker. Offsets
+/* A half of lane memory: written by a reader, mapped read-only by its worker. Offsets
  * count from the head. */
 struct lane_part {
 	uint64_t ino, size, off; /* the window begins at `off` of the part */
@@ -43,7 +43,7 @@ struct lane_head {
 };
 
 /* What one byte to a worker means. */
-#define WORKER_GO 'G'    /* a new batch is in lane memory; after ANSWER_WANT: the window is there */
+#define WORKER_GO 'G'    /* plus 0 or 1: a new batch is in this half of lane memory; after ANSWER_WANT: the window is there */
 
 /* What a worker and its zygote say first. */
 struct worker_hello {
@@ -69,6 +69,6 @@ int zygote_start(bool deep, int *landlock_r, const char **what_r);
 int zygote_ask(int zygote, char kind, int channel, int with);
 
 /* The worker's life behind the closed door; never returns. */
-_Noreturn void worker_main(const uint8_t *lane);
+_Noreturn void worker_main(const uint8_t *memory);
 
 #endif

@@ -10,6 +10,7 @@
  *   more          more bytes than were asked for
  *   slash         a name that leads elsewhere (list)
  *   again         a page that leads back to itself (list)
+ *   twice         one name twice (list)
  */
 #ifndef HOSTILE_VOLUME_H
 #define HOSTILE_VOLUME_H
@@ -31,14 +32,15 @@ static bool hostile_asked(const char *word, const struct volume_request *r)
 	       (word[len] == '\0' || strtoull(word + len + 1, NULL, 10) == r->size);
 }
 
-static void hostile_entry(struct volume_out *out, const char *name, uint32_t next)
+static void hostile_entry(struct volume_out *out, const char *name, uint32_t next, uint16_t times)
 {
 	struct volume_entry e = { .ref = 5, .kind = VOLUME_DIR, .name_len = (uint16_t)strlen(name) };
-	struct volume_page page = { .next = next, .count = 1 };
+	struct volume_page page = { .next = next, .count = times };
 
 	strcpy(e.name, name);
 	volume_put_page(out, &page);
-	volume_put_entry(out, &e);
+	while (times-- > 0)
+		volume_put_entry(out, &e);
 }
 
 /* Act on a request; false = behave. */
@@ -66,9 +68,11 @@ static bool hostile_volume(const struct volume_request *r, struct volume_out *ou
 	if (hostile_is(word, n, "more"))
 		out->len = MIN(out->len + (size_t)r->size + 1, out->cap);
 	if (hostile_is(word, n, "slash"))
-		hostile_entry(out, "../../etc", 0);
+		hostile_entry(out, "../../etc", 0, 1);
 	if (hostile_is(word, n, "again"))
-		hostile_entry(out, "Queue", 1);
+		hostile_entry(out, "Queue", 1, 1);
+	if (hostile_is(word, n, "twice"))
+		hostile_entry(out, "Mail", 0, 2);
 	send(WORKER_FD, out->buf, out->len, MSG_NOSIGNAL);
 	return true;
 }

@@ -407,6 +407,39 @@ subtest 'there and back' => sub {
     same_tree($before_side, snapshot($side), 'everything is back');
 };
 
+# A stream whose name is damaged may be the one that seems to be missing.
+subtest 'streams that a damaged volume does not show' => sub {
+    unmount();
+    my $raw = read_file($image);
+    my ($name, $bad) = map { join '', map { "$_\0" } split // } 'PROPERTIES', 'PR/PERTIES';
+    $raw =~ s/\Q$name\E/$bad/g;
+    write_file("$image.bad", $raw);
+    my $got = findings(scan(@look, "iis:$image.bad/Mailroot"));
+    my %want = map { $_ => 'unchecked' } keys %queue;
+    $want{$_} = $expected{$_} for 'NTFS_05.EML', 'NTFS_06.EML';
+    is_deeply($got, \%want, 'are not taken for missing');
+    write_file(my $layout = "$plain/any-layout", "[header]\nsize = 0\n[entry]\nsize = 12\nid = 0:4\noffset = 4:4\nlength = 8:4\n");
+    my $verify = spoolck('learn-layout', '--verify', $layout, "iis:$image.bad/Mailroot");
+    is(exit_bits($verify), '8', 'nor passed over in silence when a layout is tried');
+    like($verify->{err}, qr/7 messages cannot be read: the file system is damaged there/, 'how many, and why') or diag($verify->{out});
+    like($verify->{out}, qr/^Not tried: 2 without a stream of at most 32 KiB\.$/m, 'and which have nothing to try');
+    unlink "$image.bad";
+    mounted('windows') or die;
+};
+
+# More names than are handed on at once, on a volume that is asked other things in between.
+subtest 'a folder of many files' => sub {
+    my ($root, $n) = ('Many', 22_000);
+    mkdir $_ for "$mount/$root", map { "$mount/$root/$_" } qw(Queue Pickup Badmail);
+    write_file("$mount/$root/Badmail/$_.BDP", 'x') for 1 .. $n;
+    unmount();
+    my $r = scan(@look, "iis:$image/$root");
+    is(exit_bits($r), '0', 'all of it can be read') or diag(note_of($r));
+    my %orphans = map { $_->{part} => 1 } grep { $_->{name} eq 'iis.badmail-orphan' } @{ $r->{findings} };
+    is(scalar keys %orphans, $n, 'and each file is met');
+    mounted('windows') or die;
+};
+
 subtest 'names of streams that the operator chooses' => sub {
     my $r = scan(@look, '--streams', 'Zone', "$plain/side");
     is(findings($r)->{'NTFS_07.EML'}, 'corrupt iis.property-zeros/Zone', 'another stream is the one that counts');
@@ -430,6 +463,13 @@ subtest 'where the folders are' => sub {
     utime time - 3600, time - 3600, "$plain/TransportRoles/Replay/x.eml";
     $r = scan(@look, "$plain/TransportRoles");
     is(findings($r)->{'x.eml'}, 'suspect iis.replay-syntax iis.replay-syntax', 'Exchange 2007 and later');
+
+    mkdir $_ for "$mount/TransportRoles", map { "$mount/TransportRoles/$_" } qw(Pickup Replay);
+    write_file("$mount/TransportRoles/Replay/y.eml", "\0" x 900);
+    utime time - 3600, time - 3600, "$mount/TransportRoles/Replay/y.eml";
+    unmount();
+    like(spoolck('scan', "iis:$image/TransportRoles")->{out},
+        qr{net stop MSExchangeTransport\n.*move /-Y "X:\\TransportRoles\\Replay\\y\.eml".*net start MSExchangeTransport\n}s, 'whose service is another one');
 };
 
 done_testing();

@@ -112,7 +112,7 @@ subtest 'nothing is written' => sub {
 subtest 'what is to be done' => sub {
     my $r = spoolck('scan', $spool);
     like($r->{out}, qr/net stop SMTPSVC/, 'stop the service');
-    like($r->{out}, qr/move "X:\\Mail\\spool\\incoming\\$bad[0]" "X:\\spoolck\\"/, 'and move the file') or diag($r->{out});
+    like($r->{out}, qr{move /-Y "X:\\Mail\\spool\\incoming\\$bad[0]" "X:\\spoolck\\"}, 'and move the file') or diag($r->{out});
     unlike($r->{out}, qr/spoolck scan -[py]/, 'not with us');
     like($r->{out}, qr/spoolck quarantine export SPOOL:ID/, 'what can be saved here');
     $r = spoolck('explain', "postfix:$spool:$bad[0]");
@@ -194,7 +194,7 @@ subtest 'mailroots of IIS and Exchange' => sub {
     ok($bad, 'there is damage') or return;
     my $r = spoolck('scan', "iis:$bad->{spool}");
     (my $windows = $bad->{spool} =~ s{^\Q$disk\E/}{}r . "/$bad->{parts}[0]") =~ tr{/}{\\};
-    like($r->{out}, qr/^  move "X:\\\Q$windows\E" "X:\\spoolck\\"$/m, 'the command for Windows') or diag($r->{out});
+    like($r->{out}, qr{^  move /-Y "X:\\\Q$windows\E" "X:\\spoolck\\"$}m, 'the command for Windows') or diag($r->{out});
     like($r->{out}, qr/named streams: the volume, which is not mounted/, 'how streams are read');
 };
 
@@ -275,6 +275,11 @@ subtest 'a reader of file systems that was taken over' => sub {
         is(exit_bits($r), '8', "export, $act: it could not be checked");
         like($files->{'.eml'}, qr/\A\n\[spoolck: the text cannot be reached beyond this point: /, 'and has no text');
     }
+    # Freed memory is filled, so that what is found in it is nonsense.
+    my $r = spoolck({ program => hostile_program(), env => { SPOOLCK_HOSTILE_VOLUME => 'twice:list', MALLOC_PERTURB_ => 165 } },
+        'scan', "postfix:$spool");
+    is(exit_bits($r), '8', 'a name that stands twice in a directory');
+    like($r->{err}, qr/cannot open: No such file/, 'leads where the first one does') or diag($r->{err});
     for my $act (qw(abort:table hang:open garbage:open abort:list garbage:list slash:list again:list other:list)) {
         my $r = $run->($act);
         is(exit_bits($r), '8', "$act: an error");

@@ -277,6 +277,11 @@ subtest 'GPT' => sub {
     is_deeply([ map { "@$_" } @{ dumped($disk)->{volume} } ], [ $want[0], '3 ' . 53 * $mib . " $len bitlocker" ], 'BitLocker is named');
 };
 
+subtest 'the last of many partitions' => sub {
+    my $disk = disk(110 * $mib, "label: gpt\ntable-length: 256\n256 : start=53MiB size=48MiB type=L\n", 53) or return fail('sfdisk');
+    is_deeply([ map { "@$_" } @{ dumped($disk)->{volume} } ], [ '256 ' . 53 * $mib . " $len ntfs" ], 'has its number');
+};
+
 subtest 'what is no disk' => sub {
     my %kinds = (VHDX => 'vhdxfile', VMDK => 'KDMV', QCOW2 => "QFI\xfb", gzip => "\x1f\x8b\x08", zip => "PK\3\4", '7-Zip' => "7z\xbc\xaf\x27\x1c",
         BitLocker => "\xeb\x58\x90-FVE-FS-", VDI => "\0" x 64 . "\x7f\x10\xda\xbe");

@@ -32,6 +32,20 @@ static inline uint8_t *fuzz_copy(const uint8_t *p, size_t n)
 	return copy;
 }
 
+/* Several parts in one input: the bytes up to the next FF 00, which is stepped over, or all that are left. */
+static inline size_t fuzz_part(const uint8_t **data, size_t *size, const uint8_t **part_r)
+{
+	size_t n = 0, mark;
+
+	while (n < *size && !(n + 1 < *size && (*data)[n] == 0xff && (*data)[n + 1] == 0))
+		n++;
+	mark = n < *size ? 2 : 0;
+	*part_r = *data;
+	*data += n + mark;
+	*size -= n + mark;
+	return n;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #endif

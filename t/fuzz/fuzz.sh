@@ -18,31 +18,33 @@ for CC in ${CLANG:-} clang clang-19 clang-16 clang-14; do
 	command -v "$CC" >/dev/null && break
 done
 mkdir -p "$out"
+out=$(cd "$out" && pwd)
 
-sources() {
-	case $1 in
-	cursor) ;;
-	wire) echo "$src/scanner/wire.c $src/parsers/findings.c" ;;
-	decode) echo "$src/scanner/decode.c -lz" ;;
-	volume) echo "$src/scanner/volume_wire.c $src/scanner/ntfs_record.c" ;;
-	layout)
-		ls "$src"/parsers/*.c "$src/scanner/layout_file.c"
-		mkdir -p "$out/include"
-		: >"$out/include/config.h" # nothing in it matters here
-		echo "-I$out/include -I$src/quarantine"
-		pkg-config --cflags --libs glib-2.0
-		;;
-	content) echo "$src/scanner/content.c $src/scanner/blocks.c $src/parsers/findings.c -ldl" ;;
-	*) ls "$src"/parsers/*.c ;;
-	esac
+# What is fuzzed, compiled once; each target takes what it needs of it.
+flags="-std=gnu11 -g -O1 -fno-omit-frame-pointer -fno-sanitize-recover=all
+	-I$src/parsers -I$src/scanner -I$src/quarantine -I$src/t/fuzz -I$out/include $(pkg-config --cflags glib-2.0)"
+
+build_library() {
+	rm -rf "$out/objects" "$out/libfuzzed.a"
+	mkdir -p "$out/objects" "$out/include"
+	: >"$out/include/config.h" # nothing in it matters here
+	# shellcheck disable=SC2086 # a list of options
+	(
+		cd "$out/objects"
+		{
+			ls "$src"/parsers/*.c
+			for name in blocks content decode layout_file ntfs_record volume_wire wire; do
+				echo "$src/scanner/$name.c"
+			done
+		} | xargs -n 4 -P "$(nproc)" "$CC" $flags -fsanitize=fuzzer-no-link,address,undefined -c
+		ar rcs ../libfuzzed.a ./*.o
+	)
 }
 
 build() {
-	# shellcheck disable=SC2046 # a list of paths of ours
-	"$CC" -std=gnu11 -g -O1 -fno-omit-frame-pointer \
-		-fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
-		-I"$src/parsers" -I"$src/scanner" -I"$src/t/fuzz" \
-		-o "$out/fuzz_$1" "$src/t/fuzz/fuzz_$1.c" $(sources "$1")
+	# shellcheck disable=SC2046,SC2086 # lists of options
+	"$CC" $flags -fsanitize=fuzzer,address,undefined -o "$out/fuzz_$1" "$src/t/fuzz/fuzz_$1.c" \
+		"$out/libfuzzed.a" $(pkg-config --libs glib-2.0) -lz -ldl
 }
 
 # Queue files as seeds: the bytes that choose place, version and so on, the name,
@@ -230,6 +232,8 @@ fuzz() {
 	echo "fuzz_$1: $verdict, ${n:-0} executions, $(find "$out/seeds-$1" -type f | wc -l) seeds, $(find "$corpus" -type f | wc -l) inputs kept" |
 		tee "$out/verdict-$1"
 }
+
+build_library
 
 # As many at once as there are cores, each lane every so-manieth target.
 for t in $targets; do rm -f "$out/verdict-$t"; done

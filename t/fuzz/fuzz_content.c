@@ -35,6 +35,18 @@ static void check_runs(const struct blocks *b, const uint8_t *p, size_t n)
 	}
 }
 
+/* Member by member: the padding of a run holds anything. */
+static void check_same(const struct blocks *a, const struct blocks *b)
+{
+	must(a->count == b->count && a->more == b->more);
+	for (unsigned i = 0; i < a->count; i++) {
+		const struct block_run *x = &a->runs[i], *y = &b->runs[i];
+
+		must(x->kind == y->kind && x->beside == y->beside);
+		must(x->offset == y->offset && x->length == y->length);
+	}
+}
+
 static void check_content(const uint8_t *p, size_t n)
 {
 	struct content c;
@@ -69,7 +81,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	pass(&a, file, n, text, n);
 	pass(&b, file, n, text, piece);
 	check_runs(&a, file, n);
-	must(a.count == b.count && a.more == b.more && memcmp(a.runs, b.runs, a.count * sizeof a.runs[0]) == 0);
+	check_same(&a, &b);
 	check_content(one, size - 3);
 	content_doubtful((const char *)one, size - 3 < 15 ? size - 3 : 15, one, size - 3);
 	free(one);

@@ -444,6 +444,7 @@ static unsigned count_rows(const struct input *in)
 
 			g_assert_cmpuint(row.offset, <=, size);
 			g_assert_cmpuint(row.length, <=, size - row.offset);
+			g_assert_cmpuint(row.kind.len, >, 0);
 			rows++;
 		}
 		g_assert_cmpuint(rows, <, 5000);
@@ -499,6 +500,9 @@ static void test_rows(void)
 	struct input in = healthy();
 
 	g_assert_cmpuint(count_rows(&in), ==, 1 + 23 + 1 + 3 + 1);
+	in.text = (const uint8_t *)": a field has a name\n\n";
+	in.text_size = 22;
+	g_assert_cmpuint(count_rows(&in), ==, 1 + 23 + 1 + 1);
 	in.text_mode = 0;
 	in.size = sizeof control; /* and something behind the end */
 	g_assert_cmpuint(count_rows(&in), ==, 1 + 23 + 1);

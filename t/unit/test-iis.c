@@ -24,6 +24,7 @@ struct input {
 	const char *name[IIS_ROLES];
 	int64_t age;
 	bool unseen, more, force;
+	struct layout layout;     /* of property streams; entry_size 0 = there is none */
 	size_t window;            /* of the text; 0 = as asked */
 };
 
@@ -63,7 +64,8 @@ static void fill(struct message *m, const struct input *in)
 	m->id_len = strlen(in->id);
 	m->force = in->force;
 	m->more_streams = in->more;
-	m->site = (struct site){ .now = NOW, .streams_seen = !in->unseen, .streams_known = 2 };
+	m->site = (struct site){ .now = NOW, .streams_seen = !in->unseen, .streams_known = 2,
+				  .layout = in->layout };
 	for (unsigned role = 0; role < IIS_ROLES; role++) {
 		if (in->part[role] == NULL)
 			continue;
@@ -268,14 +270,14 @@ static void test_foreign_stream(void)
 /* --- The text ----------------------------------------------------------------------------- */
 
 /* A text in which another one begins at `at`, in the middle of a line. */
-static GBytes *spliced(size_t at)
+static GBytes *spliced(size_t at, char before)
 {
 	static const char other[] = "Received: from c by d\r\n";
 	GBytes *all = text(HEADER, 9000, 0, 0, 0);
 	size_t size;
 	uint8_t *p = g_bytes_unref_to_data(all, &size);
 
-	p[at - 1] = 'x';
+	p[at - 1] = (uint8_t)before;
 	memcpy(p + at, other, sizeof other - 1);
 	return g_bytes_new_take(p, size);
 }
@@ -301,10 +303,56 @@ static void test_text(void)
 	with(IIS_TEXT, text(HEADER, 12288, 4096, 200, 7), NULL);
 	with(IIS_TEXT, text(HEADER, 12288, 4096, 4096, 0xe9), NULL); /* Latin-1 and the like */
 	with(IIS_TEXT, text(BINARY, 12288, 4096, 4096, 7), NULL);
-	with(IIS_TEXT, spliced(4096), "text-foreign suspect");
-	with(IIS_TEXT, spliced(4097), NULL);
+	with(IIS_TEXT, spliced(4096, 'x'), "text-foreign suspect");
+	with(IIS_TEXT, spliced(4097, 'x'), NULL);
+	with(IIS_TEXT, spliced(4096, ' '), NULL); /* a header that somebody quotes, in "> " or indented */
+	with(IIS_TEXT, spliced(4096, '>'), NULL);
 	with(IIS_TEXT, TEXT("no header\r\nFrom: bob@example.net\r\n\r\n"), "text-header notice");
 	with(IIS_TEXT, TEXT(HEADER "no end"), "text-unended notice");
+}
+
+/* --- A layout --------------------------------------------------------------------------------- */
+
+/* A block of `n` entries (id, offset, length), none of which has its value in the stream. */
+static GBytes *astray(unsigned n)
+{
+	static const uint8_t entry[] = { 2, 0x10, 0, 0, 0xf0, 0xff, 0xff, 0x7f, 5, 0, 0, 0 };
+	GByteArray *a = g_byte_array_new();
+
+	for (unsigned i = 0; i < n; i++)
+		g_byte_array_append(a, entry, sizeof entry);
+	g_byte_array_append(a, (const guint8 *)"a@b", 4);
+	return g_byte_array_free_to_bytes(a);
+}
+
+/* More violations than a report has room for, behind a notice whose place one of them takes. */
+static void test_layout(void)
+{
+	struct input in = healthy();
+	char *got;
+
+	g_bytes_unref(in.part[IIS_TEXT]);
+	g_bytes_unref(in.part[IIS_STREAM]);
+	in.part[IIS_TEXT] = TEXT("no header\r\nFrom: bob@example.net\r\n\r\n");
+	in.part[IIS_STREAM] = astray(40);
+	in.layout = (struct layout){ .confirmed = true, .entry_size = 12, .id = { 0, 4 }, .offset = { 4, 4 }, .length = { 8, 4 },
+				     .alignment = 1 };
+	g_assert_null(layout_sound(&in.layout));
+	for (unsigned settled = 0; settled < 2; settled++) {
+		struct report r;
+
+		in.age = settled ? IIS_SETTLED : IIS_SETTLED - 1;
+		got = check_once(&in, &r);
+		g_assert_cmpuint(r.count, ==, REPORT_MAX);
+		g_assert_cmpuint(r.more, >=, 40 - REPORT_MAX);
+		g_assert_true((strstr(got, "corrupt") != NULL) == settled); /* a session may be about to complete it */
+		for (unsigned i = 0; i < r.count; i++)
+			if (r.findings[i].id == F_IIS_PROPERTY_OFFSET)
+				g_assert_cmpmem(r.findings[i].field.bytes, 25, "stream PROPERTIES, entry ", 25);
+		g_free(got);
+	}
+	g_bytes_unref(in.part[IIS_TEXT]);
+	g_bytes_unref(in.part[IIS_STREAM]);
 }
 
 /* --- Pickup, Replay, Badmail ----------------------------------------------------------------- */
@@ -428,6 +476,32 @@ static void test_props(void)
 		  "extended-base64 suspect");
 }
 
+/* A sound header that is longer than what is read of it: wherever that ends, it is no damage. */
+static void test_long_header(void)
+{
+	static const char block[] = KEY "\17\0\34\0\0\0a text of twenty-eight bytes";
+	g_autofree char *base64 = g_base64_encode((const guchar *)block, sizeof block - 1);
+	g_autofree char *line = g_strdup_printf("X-Receiver: <bob@example.net>; X-ExtendedProps=%s\r\n", base64);
+
+	for (size_t shift = 0; shift < strlen(line); shift += 7) {
+		g_autofree char *pad = g_strnfill(shift, 'x');
+		GString *replay = g_string_new("X-Sender: <a@b>\r\n"), *pickup = g_string_new("Subject: x\r\n");
+
+		g_string_append_printf(replay, "X-HeloDomain: x%s\r\n", pad);
+		g_string_append_printf(pickup, "X-Pad: %s\r\n", pad);
+		while (replay->len < IIS_HEADER_MAX + 1000)
+			g_string_append(replay, line);
+		while (pickup->len < IIS_HEADER_MAX + 1000)
+			g_string_append(pickup, "Keywords-Of-Some-Length: x\r\n more\r\n");
+		g_string_append(replay, "From: a@b\r\n\r\nx\r\n");
+		g_string_append(pickup, "From: a@b\r\nTo: c@d\r\n\r\nx\r\n");
+		submitted(IIS_REPLAY, "a.eml", replay->str, NULL);
+		submitted(IIS_PICKUP, "a.eml", pickup->str, NULL);
+		g_string_free(replay, TRUE);
+		g_string_free(pickup, TRUE);
+	}
+}
+
 /* --- Names -------------------------------------------------------------------------------------- */
 
 static void name(unsigned place, const char *path, enum name_kind kind, unsigned role, const char *id)
@@ -486,11 +560,13 @@ int main(int argc, char **argv)
 	g_test_add_func("/iis/tail", test_tail);
 	g_test_add_func("/iis/foreign-stream", test_foreign_stream);
 	g_test_add_func("/iis/text", test_text);
+	g_test_add_func("/iis/layout", test_layout);
 	g_test_add_func("/iis/pickup", test_pickup);
 	g_test_add_func("/iis/replay", test_replay);
 	g_test_add_func("/iis/envelope", test_envelope);
 	g_test_add_func("/iis/badmail", test_badmail);
 	g_test_add_func("/iis/props", test_props);
+	g_test_add_func("/iis/long-header", test_long_header);
 	g_test_add_func("/iis/names", test_names);
 	g_test_add_func("/iis/bid", test_bid);
 	return g_test_run();

@@ -29,6 +29,14 @@ static const char listed[] =
 	"block-size = 16:4\nslack = yes\n[entry]\nsize = 12\nid = 0:4\noffset = 4:4\nlength = 8:4\n"
 	"[recipient]\nsize = 8\ntable = 0:4\nentries = 4:4\n[values]\nstrings-end = last\ntyped = yes\n";
 
+/* Tables whose entries nobody counts: an entry without an id ends one, the other has room for ten. */
+static const char ended[] =
+	"[layout]\nconfirmed = yes\n[header]\nsize = 4\ntable = 0:4\n[entry]\nsize = 12\nid = 0:4\noffset = 4:4\n"
+	"length = 8:4\n[values]\nstrings-end = last\ntyped = yes\n";
+static const char roomy[] =
+	"[layout]\nconfirmed = yes\n[header]\nsize = 4\ntable = 0:4\n[fragment]\nslots-fixed = 10\n[entry]\nsize = 12\n"
+	"id = 0:4\noffset = 4:4\nlength = 8:4\nfree = yes\n[values]\nstrings-end = last\ntyped = yes\n";
+
 static struct layout parse(const char *text)
 {
 	GPtrArray *problems = g_ptr_array_new_with_free_func(g_free);
@@ -142,6 +150,17 @@ static struct block make_listed(const struct layout *l)
 	return b;
 }
 
+/* Eight entries, and room for two more. */
+static struct block make_uncounted(const struct layout *l)
+{
+	struct block b = { .size = 4 + 10 * 12, .entries = 8 };
+
+	put(b.bytes, 0, l->table, 4);
+	for (unsigned i = 0; i < 8; i++)
+		put_entry(&b, l, 4 + 12 * i, i);
+	return b;
+}
+
 static struct layout_scratch scratch;
 
 static void check(const struct block *b, const struct layout *l, struct report *r)
@@ -171,18 +190,18 @@ static bool told(const struct report *r, enum finding_id id, uint64_t offset)
 
 static void test_sound(void)
 {
-	struct layout a = parse(plain), b = parse(chained), c = parse(listed);
-	struct block blocks[] = { make_plain(&a), make_chained(&b), make_listed(&c) };
-	const struct layout *layouts[] = { &a, &b, &c };
+	struct layout a = parse(plain), b = parse(chained), c = parse(listed), d = parse(ended), e = parse(roomy);
+	struct block blocks[] = { make_plain(&a), make_chained(&b), make_listed(&c), make_uncounted(&d), make_uncounted(&e) };
+	const struct layout *layouts[] = { &a, &b, &c, &d, &e };
 	struct report r;
 
-	for (unsigned i = 0; i < 3; i++) {
+	for (unsigned i = 0; i < G_N_ELEMENTS(layouts); i++) {
 		struct layout_result result;
 
 		check(&blocks[i], layouts[i], &r);
 		g_assert_cmpuint(r.count, ==, 0);
 		layout_check(&scratch, layouts[i], blocks[i].bytes, blocks[i].size, 0, &r, &result);
-		g_assert_cmpuint(result.entries, ==, 8);
+		g_assert_cmpuint(result.entries, ==, layouts[i] == &e ? 10 : 8);
 		g_assert_cmpuint(result.known, ==, 8);
 	}
 }
@@ -208,10 +227,12 @@ static void test_sizes(void)
 {
 	/* Too large, far too large, negative, wrapping around. */
 	static const uint32_t wrong[] = { 2000, 0x7fffffff, 0x80000000, 0xfffffff0, 0xffffffff };
-	struct layout l = parse(plain), ch = parse(chained), li = parse(listed);
-	struct block b = make_plain(&l), c = make_chained(&ch), d = make_listed(&li);
+	struct layout l = parse(plain), ch = parse(chained), li = parse(listed), en = parse(ended), ro = parse(roomy);
+	struct block b = make_plain(&l), c = make_chained(&ch), d = make_listed(&li), e = make_uncounted(&en);
 
 	for (unsigned i = 0; i < G_N_ELEMENTS(wrong); i++) {
+		expect(&e, &en, e.entry[7], en.length, wrong[i], F_IIS_PROPERTY_SIZE);
+		expect(&e, &ro, e.entry[7], ro.length, wrong[i], F_IIS_PROPERTY_SIZE);
 		expect(&b, &l, 0, l.own_size, wrong[i], F_IIS_PROPERTY_SIZE);
 		expect(&b, &l, 0, l.total_size, wrong[i], F_IIS_PROPERTY_SIZE);
 		expect(&b, &l, 0, l.count, wrong[i], F_IIS_PROPERTY_SIZE);
@@ -294,11 +315,12 @@ static void test_learned(void)
 static void test_any(void)
 {
 	static const uint8_t with[] = { 0, 1, 0x7f, 0x80, 0xff };
-	struct layout layouts[] = { parse(plain), parse(chained), parse(listed) };
-	struct block blocks[] = { make_plain(&layouts[0]), make_chained(&layouts[1]), make_listed(&layouts[2]) };
+	struct layout layouts[] = { parse(plain), parse(chained), parse(listed), parse(ended), parse(roomy) };
+	struct block blocks[] = { make_plain(&layouts[0]), make_chained(&layouts[1]), make_listed(&layouts[2]),
+				  make_uncounted(&layouts[3]), make_uncounted(&layouts[4]) };
 	struct report r;
 
-	for (unsigned k = 0; k < 3; k++) {
+	for (unsigned k = 0; k < G_N_ELEMENTS(layouts); k++) {
 		layouts[k].backward = true;
 		for (uint32_t cut = 0; cut <= blocks[k].size; cut++) {
 			struct layout_show show = { .begun = false };
@@ -330,9 +352,9 @@ static void test_any(void)
 
 static void test_round_trip(void)
 {
-	static const char *const texts[] = { plain, chained, listed };
+	static const char *const texts[] = { plain, chained, listed, ended, roomy };
 
-	for (unsigned i = 0; i < 3; i++) {
+	for (unsigned i = 0; i < G_N_ELEMENTS(texts); i++) {
 		struct layout a = parse(texts[i]), b;
 		g_autofree char *text = layout_text(&a);
 

@@ -358,6 +358,12 @@ static void test_facts(void)
 
 	in.body_mode = 0;
 	expect(&in, "body-missing " LOST);
+	/* Nobody looks for the body of what is not called like an envelope. */
+	in.id = "backup";
+	in.path = "a1/a1b2c3d4/backup";
+	expect(&in, NULL);
+	in.id = ID;
+	in.path = HOME;
 	in.body_mode = 0120777;
 	expect(&in, "body-kind suspect stranded");
 	in.body_mode = 0100600;
@@ -628,6 +634,7 @@ static unsigned count_rows(const struct input *in)
 		if (step == STEP_ROW) {
 			g_assert_cmpuint(row.offset, <=, m.parts[row.part].size);
 			g_assert_cmpuint(row.length, <=, m.parts[row.part].size - row.offset);
+			g_assert_cmpuint(row.kind.len, >, 0);
 			rows++;
 		}
 		g_assert_cmpuint(rows, <, 5000);
@@ -681,6 +688,11 @@ static void test_rows(void)
 	g_assert_cmpuint(count_rows(&in), ==, 1 + 24);
 	in = body_of(body, sizeof body - 1);
 	g_assert_cmpuint(count_rows(&in), ==, 1 + 3 + 1);
+	/* A field has a name. */
+	in = body_of(": x\n\n", 5);
+	g_assert_cmpuint(count_rows(&in), ==, 1 + 1);
+	in = input_of(": x\nversion: 3\n", 15);
+	g_assert_cmpuint(count_rows(&in), ==, 1 + 2);
 }
 
 /* --- Names ---------------------------------------------------------------------------------- */

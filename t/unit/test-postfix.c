@@ -5,6 +5,7 @@
  * in one way and says which finding must come of it, and nothing else.
  */
 #include "postfix-file.h"
+#include "reports.h"
 
 #define DELETES "corrupt server-deletes"
 #define STOPS "corrupt server-stops"
@@ -969,34 +970,6 @@ static void test_cross(void)
 }
 
 /* --- All files in many ways ------------------------------------------------------------------ */
-
-static void same_text(const struct text *a, const struct text *b)
-{
-	same_bytes(a->bytes, a->len, b->bytes, b->len);
-}
-
-static void same_report(const struct report *a, const struct report *b)
-{
-	g_assert_cmpuint(a->count, ==, b->count);
-	g_assert_cmpuint(a->more, ==, b->more);
-	for (unsigned i = 0; i < a->count; i++) {
-		const struct finding *x = &a->findings[i], *y = &b->findings[i];
-
-		g_assert_cmpuint(x->id, ==, y->id);
-		g_assert_cmpuint(x->severity, ==, y->severity);
-		g_assert_cmpuint(x->impact, ==, y->impact);
-		g_assert_cmpuint(x->offset, ==, y->offset);
-		g_assert_cmpuint(x->length, ==, y->length);
-		same_text(&x->field, &y->field);
-		same_text(&x->expected, &y->expected);
-		same_text(&x->found, &y->found);
-	}
-	same_bytes(a->sender, a->sender_len, b->sender, b->sender_len);
-	same_bytes(a->recipient, a->recipient_len, b->recipient, b->recipient_len);
-	g_assert_cmpuint(a->recipients, ==, b->recipients);
-	g_assert_cmpuint(a->recipients_done, ==, b->recipients_done);
-	g_assert_cmpint(a->arrival, ==, b->arrival);
-}
 
 /* The listing and the text, every byte of them folded into a number. */
 static uint64_t listing(const struct file *f, size_t cap, size_t *rows_r)

@@ -788,6 +788,10 @@ static void test_decode(void)
 		 "text: 0+65 Received=(qmail 6 invoked by uid 0); 20 Nov 2026 12:41:42 -0000; "
 		 "65+11 Subject=A; 76+7 text=7 bytes; ");
 	in = queued();
+	PUT(&in, QM_TODO, "u0\0");
+	PUT(&in, QM_MESS, ": a field has a name\n\n");
+	list(in, "todo: 0+3 user id=0; text: 0+22 text=22 bytes; ");
+	in = queued();
 	PUT(&in, QM_TODO, "u0\0\0F\0Xy");
 	drop(&in, QM_MESS);
 	list(in, "todo: 0+3 user id=0; 3+1 ?=an empty record; 4+2 sender=(null sender); "

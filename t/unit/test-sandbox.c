@@ -29,7 +29,7 @@
 #include <unistd.h>
 
 static uint8_t victim[16]; /* memory that process_vm_writev would like to change */
-static struct lanemem lane;
+static struct lanemem lane[2];
 static const uint8_t *readonly; /* the worker's view of lane memory */
 
 /* --- What a worker tries ------------------------------------------------------- */
@@ -148,9 +148,9 @@ static struct told run_confined(long (*attempt)(void), enum door door)
 		int landlock;
 
 		dup2(pair[1], 0);
-		dup2(lane.fd, VOLUME_FD);
-		dup2(lane.fd, 3); /* as if it had not been closed */
-		readonly = mmap(NULL, LANE_BYTES, PROT_READ, MAP_SHARED, lane.fd, 0);
+		dup2(lane[0].fd, VOLUME_FD);
+		dup2(lane[0].fd, 3); /* as if it had not been closed */
+		readonly = mmap(NULL, LANE_BYTES, PROT_READ, MAP_SHARED, lane[0].fd, 0);
 		if (readonly == MAP_FAILED || sandbox_prepare(&user, &landlock, &what) < 0)
 			_exit(10);
 		told.uid = geteuid();
@@ -230,16 +230,16 @@ static void test_landlock(void)
 
 static void test_lane_seals(void)
 {
-	void *p = mmap(NULL, LANE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, lane.fd, 0);
+	void *p = mmap(NULL, LANE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, lane[0].fd, 0);
 
 	g_assert_true(p == MAP_FAILED && errno == EPERM);
-	g_assert_true(pwrite(lane.fd, "x", 1, 0) < 0 && errno == EPERM);
-	g_assert_true(ftruncate(lane.fd, 0) < 0 && errno == EPERM);
-	g_assert_true(ftruncate(lane.fd, 2 * LANE_BYTES) < 0 && errno == EPERM);
-	p = mmap(NULL, LANE_BYTES, PROT_READ, MAP_SHARED, lane.fd, 0);
+	g_assert_true(pwrite(lane[0].fd, "x", 1, 0) < 0 && errno == EPERM);
+	g_assert_true(ftruncate(lane[0].fd, 0) < 0 && errno == EPERM);
+	g_assert_true(ftruncate(lane[0].fd, 2 * LANE_BYTES) < 0 && errno == EPERM);
+	p = mmap(NULL, LANE_BYTES, PROT_READ, MAP_SHARED, lane[0].fd, 0);
 	g_assert_true(p != MAP_FAILED);
 	g_assert_true(mprotect(p, LANE_BYTES, PROT_READ | PROT_WRITE) < 0 && errno == EACCES);
-	lane.mem[0] = 'r'; /* the reader itself still can */
+	lane[0].mem[0] = 'r'; /* the reader itself still can */
 	g_assert_cmpint(*(uint8_t *)p, ==, 'r');
 	munmap(p, LANE_BYTES);
 }
@@ -252,12 +252,12 @@ static void test_lane_not_inherited(void)
 
 	if (pid == 0) {
 		signal(SIGSEGV, SIG_DFL);
-		*(volatile uint8_t *)lane.mem = 'x';
+		*(volatile uint8_t *)lane[0].mem = 'x';
 		_exit(0);
 	}
 	waitpid(pid, &status, 0);
 	g_assert_true(WIFSIGNALED(status) || WEXITSTATUS(status) != 0);
-	g_assert_cmpint(lane.mem[0], ==, 'r');
+	g_assert_cmpint(lane[0].mem[0], ==, 'r');
 }
 
 /* --- The zygote ----------------------------------------------------------------------- */
@@ -273,7 +273,7 @@ static void test_worker(void)
 	const char *line;
 
 	g_assert_cmpint(zygote, >=, 0);
-	g_assert_cmpint(hire(&h, zygote, lane.fd, step), ==, 0);
+	g_assert_cmpint(hire(&h, zygote, lane[0].fd, step), ==, 0);
 	path = g_strdup_printf("/proc/self/fdinfo/%d", h.pidfd);
 	g_assert_true(g_file_get_contents(path, &info, NULL, NULL));
 	line = strstr(info, "\nPid:");
@@ -294,7 +294,7 @@ static void test_worker(void)
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
-	g_assert_cmpint(lanemem_open(&lane), ==, 0);
+	g_assert_cmpint(lanemem_open(lane), ==, 0);
 	g_test_add_func("/sandbox/control", test_control);
 	for (size_t i = 0; i < G_N_ELEMENTS(attempts); i++) {
 		g_autofree char *name = g_strconcat("/sandbox/refused/", attempts[i].name, NULL);

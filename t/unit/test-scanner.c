@@ -8,14 +8,20 @@
 #include "bounds.h"
 #include "host.h"
 #include "mask.h"
+#include "proc_locks.h"
+#include "reach.h"
 #include "scan.h"
 #include "seen.h"
 #include "wire.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* --- wire --------------------------------------------------------------------- */
@@ -586,6 +592,145 @@ static void test_ages(void)
 	g_assert_cmpstr(ages_name(AGES), ==, "?");
 }
 
+/* --- locks ----------------------------------------------------------------------- */
+
+/* A new file, open; its path is the caller's. */
+static int new_file(char **path_r, struct stat *st)
+{
+	int fd = g_file_open_tmp("spoolck-lock-XXXXXX", path_r, NULL);
+
+	g_assert_cmpint(fd, >=, 0);
+	g_assert_cmpint(fstat(fd, st), ==, 0);
+	return fd;
+}
+
+static void test_locks(void)
+{
+	g_autofree char *path = NULL;
+	struct stat st;
+	int fd = new_file(&path, &st);
+
+	g_assert_cmpint(proc_locks_held(st.st_ino), ==, 0);
+	g_assert_cmpint(proc_locks_exclusive(st.st_dev, st.st_ino), ==, 0);
+	g_assert_cmpint(flock(fd, LOCK_SH), ==, 0);
+	g_assert_cmpint(proc_locks_held(st.st_ino), ==, 1);
+	g_assert_cmpint(proc_locks_exclusive(st.st_dev, st.st_ino), ==, 0);
+	g_assert_cmpint(flock(fd, LOCK_EX), ==, 0);
+	g_assert_cmpint(proc_locks_held(st.st_ino), ==, 1);
+	g_assert_cmpint(proc_locks_exclusive(st.st_dev, st.st_ino), ==, 1);
+	g_assert_cmpint(proc_locks_exclusive(st.st_dev, st.st_ino + 1), ==, 0);
+	g_assert_cmpint(proc_locks_held(st.st_ino + 1), ==, 0);
+	unlink(path);
+	close(fd);
+	g_assert_cmpint(proc_locks_held(st.st_ino), ==, 0);
+}
+
+static void test_locks_unlinked(void)
+{
+	struct flock range = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 19 };
+	g_autofree char *path = NULL, *name = NULL;
+	struct stat st;
+	int fd = new_file(&path, &st);
+
+	name = g_path_get_basename(path);
+	g_assert_cmpint(fcntl(fd, F_SETLK, &range), ==, 0);
+	g_assert_cmpint(proc_locks_unlinked(name, 19), ==, 0); /* it has its name */
+	unlink(path);
+	g_assert_cmpint(proc_locks_unlinked(name, 19), ==, 1);
+	g_assert_cmpint(proc_locks_unlinked(name + 1, 19), ==, 0);
+	g_assert_cmpint(proc_locks_unlinked(name, 18), ==, 0);
+	g_assert_cmpint(proc_locks_unlinked(name, 0), ==, 0);
+	range.l_len = 0;
+	g_assert_cmpint(fcntl(fd, F_SETLK, &range), ==, 0);
+	g_assert_cmpint(proc_locks_unlinked(name, 0), ==, 1);
+	close(fd);
+	g_assert_cmpint(proc_locks_unlinked(name, 0), ==, 0);
+}
+
+enum { CHURN = 300 };
+
+/* Takes and releases locks for ever. */
+static _Noreturn void churn(void)
+{
+	int fds[CHURN];
+
+	for (unsigned i = 0; i < CHURN; i++) {
+		g_autofree char *path = NULL;
+		struct stat st;
+
+		fds[i] = new_file(&path, &st);
+		unlink(path);
+		flock(fds[i], LOCK_EX);
+	}
+	for (;;) {
+		int fd = fds[rand() % CHURN];
+
+		flock(fd, LOCK_UN);
+		flock(fd, LOCK_EX);
+	}
+}
+
+/* One that is held all the time is seen, however many others come and go. */
+static void test_locks_churn(void)
+{
+	g_autofree char *path = NULL;
+	struct stat st;
+	int fd = new_file(&path, &st);
+	unsigned missed = 0;
+	pid_t pids[2];
+
+	g_assert_cmpint(flock(fd, LOCK_EX), ==, 0);
+	for (unsigned i = 0; i < 2; i++) {
+		pids[i] = fork();
+		g_assert_cmpint(pids[i], >=, 0);
+		if (pids[i] == 0)
+			churn();
+	}
+	for (unsigned i = 0; i < 1000; i++)
+		missed += proc_locks_exclusive(st.st_dev, st.st_ino) != 1;
+	for (unsigned i = 0; i < 2; i++) {
+		kill(pids[i], SIGKILL);
+		waitpid(pids[i], NULL, 0);
+	}
+	unlink(path);
+	close(fd);
+	g_assert_cmpuint(missed, ==, 0);
+}
+
+/* --- reach ----------------------------------------------------------------------- */
+
+/* Side files are told of the directory that is asked about, and of one that cannot be listed nothing is. */
+static void test_reach_beside(void)
+{
+	g_autofree char *dir = g_dir_make_tmp("spoolck-reach-XXXXXX", NULL);
+	g_autofree char *side = g_strconcat(dir, "/m.EML:PROPERTIES", NULL);
+	char *known[] = { (char[]){ "PROPERTIES" }, NULL };
+	const struct reach r = { .way = REACH_BESIDE, .names = known };
+	struct reach_part file = { .fd = -1 };
+	struct reach_streams streams;
+	g_auto(GStrv) names = NULL;
+	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), none = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+	g_assert_cmpint(fd, >=, 0);
+	g_assert_true(g_file_set_contents(side, "x", 1, NULL));
+	g_assert_cmpint(reach_list(&r, fd, "m.EML", &file, &streams), ==, 0);
+	g_assert_cmpstr(streams.name[0], ==, "PROPERTIES");
+	g_assert_cmpint(reach_list(&r, fd, "n.EML", &file, &streams), ==, 0);
+	g_assert_cmpstr(streams.name[0], ==, "");
+	g_assert_cmpint(reach_list(&r, none, "m.EML", &file, &streams), ==, -ENOTDIR);
+	g_assert_cmpint(reach_beside(none, "m.EML", &names), ==, -ENOTDIR); /* what moves a message leaves it alone then */
+	g_assert_null(names);
+	g_assert_cmpint(reach_beside(fd, "m.EML", &names), ==, 0);
+	g_assert_cmpstr(names[0], ==, "m.EML:PROPERTIES");
+	g_assert_null(names[1]);
+	g_assert_cmpint(reach_list(&r, fd, "m.EML", &file, &streams), ==, 0);
+	g_assert_cmpstr(streams.name[0], ==, "PROPERTIES");
+	unlink(side);
+	rmdir(dir);
+	close(fd);
+	close(none);
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -603,7 +748,11 @@ int main(int argc, char **argv)
 	g_test_add_func("/decide/refusals", test_decide_refusals);
 	g_test_add_func("/decide/brake", test_decide_brake);
 	g_test_add_func("/ages", test_ages);
+	g_test_add_func("/reach/beside", test_reach_beside);
 	g_test_add_func("/beneath", test_beneath);
+	g_test_add_func("/locks/files", test_locks);
+	g_test_add_func("/locks/unlinked", test_locks_unlinked);
+	g_test_add_func("/locks/churn", test_locks_churn);
 	g_test_add_func("/host/values", test_host_values);
 	g_test_add_func("/host/durations", test_host_durations);
 	g_test_add_func("/host/roots", test_host_roots);

@@ -9,7 +9,7 @@ use Socket;
 use Time::HiRes qw(time sleep);
 
 our @EXPORT_OK = qw(wait_children base_dir say_step slurp spew tsv_write tsv_read run_ok in_namespace wait_namespaces
-    loopback_up wait_for stop_children spawn rng carry_program);
+    loopback_up wait_for stop_children spawn rng carry_program stalled);
 
 # Where chroots and results live unless the caller says otherwise.
 sub base_dir { return $ENV{SPOOLCK_LIVE} || '/var/tmp/spoolck-live' }
@@ -98,6 +98,20 @@ sub wait_namespaces {
         push @failed, $what if defined $what && $?;
     }
     die "failed: @failed\n" if @failed;
+}
+
+# Calls a function of a lab, inside() for example, in a process in which, and below which, every unlink takes two
+# seconds after the name is gone: a server on a host that is loaded enough, made to measure. The pid.
+sub stalled {
+    my ($function, @words) = @_;
+    my ($package) = $function =~ /(.*)::/;
+    my $pid = fork // die "fork: $!";
+    if (!$pid) {
+        require POSIX;
+        exec 'strace', '-f', '--seccomp-bpf', '-qqq', '-o', '/dev/null', '-e', 'trace=unlink,unlinkat', '-e', 'inject=unlink,unlinkat:delay_exit=2000000',
+            $^X, (map { "-I$_" } @INC), "-M$package", '-e', "exit !$function(\@ARGV)", @words or POSIX::_exit(127);
+    }
+    return $pid;
 }
 
 # Copies a program and its libraries, but for those of the C library, to a directory, where another system
