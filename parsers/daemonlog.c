@@ -264,7 +264,7 @@ static bool sendmail_line(struct cur c, struct death *d)
 }
 
 /* "alert: oh no! lost spawn connection! dying...", "alert: cannot start: ...", of splogger behind a time of its own. Who stops
- * all of qmail's processes at once brings it to say so, too: once is no crash. The pid before it is splogger's. */
+ * all of qmail's processes at once may bring it to say so, too: once is no crash. The pid before it is splogger's. */
 static bool qmail_line(struct cur c, struct death *d)
 {
 	struct log_time again = { .known = false };

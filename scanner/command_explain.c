@@ -37,7 +37,7 @@ struct explain {
 	bool looked;                /* `deep` holds something */
 	bool shown[REPORT_MAX];
 	struct row last;            /* the row printed last, if `any` was */
-	bool any, json, failed, look;
+	bool any, json, failed, foreign, look;
 	bool leaving;               /* what was found may be the server's own work */
 	unsigned role;              /* of the file, when its message is not to be found */
 	const struct severity_rules *severities;
@@ -302,6 +302,8 @@ static void on_row(struct explain *x, const struct row *row)
 	}
 	if (x->any)
 		put_findings_of_last(x, row);
+	else
+		printf("%10s %8s  %-16s  %s\n", "offset", "bytes", "record", "value");
 	put_row(row);
 	x->last = *row;
 	x->any = true;
@@ -371,7 +373,8 @@ static void on_result(void *arg, const struct lane_job *job,
 		break;
 	default:
 		x->outcome->why = UNCHECKED_OPEN;
-		x->outcome->error = res->status == LANE_FOREIGN ? EINVAL : ENOENT;
+		x->outcome->error = ENOENT;
+		x->foreign = res->status == LANE_FOREIGN;
 		break;
 	}
 	x->failed = true;
@@ -427,6 +430,9 @@ static int finish(struct explain *x)
 	struct outcome *o = x->outcome;
 	int status = 0;
 
+	if (x->failed && x->foreign)
+		return command_failed("%s/%s: no regular file, as queue files are; links are not followed: name the file itself",
+				      x->scan.spool->path, o->path);
 	if (x->failed) {
 		g_autofree char *why = unchecked_text(o);
 
@@ -496,8 +502,6 @@ int command_explain(char **argv)
 	lanes = lanes_open(&config, 1, on_result, &x, &error);
 	if (lanes == NULL)
 		return command_failed("cannot start a reader: %s", g_strerror(error));
-	if (!common.json)
-		printf("%10s %8s  %-16s  %s\n", "offset", "bytes", "record", "value");
 	ask(lanes, &x, depth, VERB_CHECK);
 	x.leaving = !x.failed && is_leaving(&x);
 	if (!x.failed)

@@ -186,18 +186,19 @@ static void put_section(const struct scan *scan, const struct section *s)
 	g_ptr_array_free(groups, TRUE);
 }
 
+/* What was told while the scan runs. */
+static struct live {
+	const struct scan *of; /* NULL: nothing yet */
+	unsigned last;         /* finding of the message above */
+	guint told[F_COUNT];   /* messages that have it */
+} live;
+
 void text_sections(const struct scan *scan)
 {
 	for (size_t i = 0; i < G_N_ELEMENTS(sections); i++)
 		put_section(scan, &sections[i]);
+	live.of = NULL; /* the next scan may lie where this one did */
 }
-
-/* What was told while the scan runs. */
-static struct live {
-	const struct scan *of;
-	unsigned last;        /* finding of the message above */
-	guint told[F_COUNT];  /* messages that have it */
-} live;
 
 void text_urgent(const struct scan *scan, struct outcome *o)
 {

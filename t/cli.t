@@ -326,6 +326,20 @@ subtest 'findings' => sub {
     is_deeply([ $one->{out} =~ /^(\S+)$/mg ], ['postfix.size-field'], 'alone');
 };
 
+subtest 'explain what is no file' => sub {
+    my $dir = scratch();
+    write_file("$dir/file", 'x');
+    symlink "$dir/file", "$dir/link";
+    require POSIX;
+    POSIX::mkfifo("$dir/fifo", 0600);
+    for my $path ("$dir/link", "$dir/fifo", $dir) {
+        my $r = spoolck('explain', $path);
+        is(exit_bits($r), '8', "$path: refused");
+        like($r->{err}, qr/^spoolck: \Q$path\E: no regular file/, 'and why');
+        is($r->{out}, '', 'nothing else');
+    }
+};
+
 subtest 'explain' => sub {
     my ($spool, $id) = mixed_spool();
     my ($sound, $bad) = (healthy_id($spool), $id->{killer});

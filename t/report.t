@@ -126,6 +126,12 @@ subtest 'on a terminal' => sub {
         'those that were told at once are not told again');
     is(() = $text =~ /^\Q$_\E  incoming/mg, 1, "$_ has one line") for $text =~ /^(\w+)  incoming/mg;
 
+    # what was told of one spool says nothing of the next
+    my @two = map { my $s = new_spool(); healthy($s, 'hold') for 1 .. 20; killer($s, 'incoming') for 1 .. 4; $s } 1 .. 3;
+    my (undef, $both) = on_terminal('', 'scan', '--store', new_store(), map { "postfix:$_" } @two);
+    is(() = $both =~ /^STOPS THE SERVICE$/mg, 3, 'each spool has the title');
+    is(() = $both =~ /not a number/g, 3, '... and the sentence');
+
     my ($plain) = on_terminal('NO_COLOR=1', 'scan', '--store', new_store(), "postfix:$spool");
     unlike($plain, qr/\e\[[\d;]*m/, 'NO_COLOR');
     my ($empty) = on_terminal('NO_COLOR=', 'scan', '--store', new_store(), "postfix:$spool");
