@@ -49,11 +49,12 @@ sub run { # wall seconds of one command, its output thrown away
 sub median { my @v = sort { $a <=> $b } @_; return $v[ $#v / 2 ] }
 
 my $dir = "$base/deep-$number";
-if (!-e "$dir/.complete") {
+my $made_by = Spoolck::read_file($INC{'Spoolck/Mail.pm'}); # a spool of other mail than today's is made anew
+if (!-e "$dir/.complete" || Spoolck::read_file("$dir/.complete") ne $made_by) {
     remove_tree($dir);
     make_path($dir);
     Spoolck::Queue::fill('qmail', "$dir/spool", [ map { Spoolck::Mail::make(1, $_)->{text} } 0 .. $number - 1 ]);
-    Spoolck::write_file("$dir/.complete", '');
+    Spoolck::write_file("$dir/.complete", $made_by);
     system 'sync';
 }
 my $spool = "$dir/spool";
