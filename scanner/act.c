@@ -28,12 +28,13 @@
 #include <string.h>
 #include <unistd.h>
 
-/* The companions that lie beside a message, in the order of its roles. */
-static unsigned companions(const struct spool *spool, const struct outcome *o, struct q_part *parts,
-			   char paths[][PATH_MAX])
+/* The companions that lie beside a message, in the order of its roles. Their number, or a negative errno when one is
+ * there and cannot be seen; its path is paths[0] then. */
+static int companions(const struct spool *spool, const struct outcome *o, struct q_part *parts,
+		      char paths[][PATH_MAX])
 {
 	const struct format *f = spool->format;
-	unsigned count = 0;
+	int count = 0;
 
 	for (unsigned role = 1; role < f->nroles; role++)
 		for (unsigned depth = 0; depth <= DEPTH_MAX && !f->roles[role].shared; depth++) {
@@ -44,8 +45,12 @@ static unsigned companions(const struct spool *spool, const struct outcome *o, s
 				       PATH_MAX))
 				break;
 			fd = open_beneath(spool->root, path, O_PATH);
-			if (fd < 0)
+			if (fd == -ENOENT || fd == -ENOTDIR)
 				continue;
+			if (fd < 0) {
+				memmove(paths[0], path, PATH_MAX);
+				return fd;
+			}
 			close(fd);
 			parts[count++] = (struct q_part){ .path = path, .role = f->roles[role].name };
 			break;
@@ -98,18 +103,26 @@ static void log_moved(const struct spool *spool, struct q_store *store, const st
 	json_decref(manifest);
 }
 
-/* All other files of the message's directory, which leave with it. The count, or more than
- * `cap` when they are too many. */
-static unsigned neighbours(const struct spool *spool, const struct outcome *o,
-			   struct q_part *parts, char paths[][PATH_MAX], unsigned cap)
+/* All other files of the message's directory, which leave with it. The count, more than
+ * `cap` when they are too many, or a negative errno. */
+static int neighbours(const struct spool *spool, const struct outcome *o,
+		      struct q_part *parts, char paths[][PATH_MAX], unsigned cap)
 {
 	g_autofree char *dir = g_path_get_dirname(o->path);
 	int fd = open_beneath(spool->root, dir, O_RDONLY | O_DIRECTORY);
 	DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
 	unsigned count = 0;
 	struct dirent *e;
+	int ret;
 
-	while (d != NULL && count <= cap && (e = readdir(d)) != NULL) {
+	if (fd < 0)
+		return fd;
+	if (d == NULL) {
+		ret = -errno;
+		close(fd);
+		return ret;
+	}
+	while (errno = 0, count <= cap && (e = readdir(d)) != NULL) {
 		struct stat st;
 
 		if (strcmp(e->d_name, base_of(o->path)) == 0 ||
@@ -121,9 +134,44 @@ static unsigned neighbours(const struct spool *spool, const struct outcome *o,
 		}
 		count++;
 	}
-	if (d != NULL)
-		closedir(d);
-	return count;
+	ret = count > cap ? 0 : -errno;
+	closedir(d);
+	return ret < 0 ? ret : (int)count;
+}
+
+/* Everything of a message besides its anchor. The number of parts, or -1 with `err` filled in: a message that is not seen
+ * whole stays whole where it is. */
+static int others(const struct spool *spool, const struct outcome *o, struct q_part *parts,
+		  char paths[][PATH_MAX], struct q_error *err)
+{
+	int found = companions(spool, o, parts, paths), count = MAX(found, 0);
+
+	if (found < 0) {
+		snprintf(err->text, sizeof err->text, "%s: %s", paths[0], g_strerror(-found));
+		return -1;
+	}
+	found = side_files(spool, o, parts + count, paths + count, MOVE_PARTS - (unsigned)count);
+	if (found < 0) {
+		snprintf(err->text, sizeof err->text, "%s: its named streams cannot be listed: %s", o->path,
+			 g_strerror(-found));
+		return -1;
+	}
+	count += found;
+	if (count <= MOVE_PARTS && spool->format->owns_directory != NULL &&
+	    spool->format->owns_directory(o->place, o->id, strlen(o->id))) {
+		found = neighbours(spool, o, parts + count, paths + count, MOVE_PARTS - (unsigned)count);
+		if (found < 0) {
+			snprintf(err->text, sizeof err->text, "%s: its directory cannot be listed: %s", o->path,
+				 g_strerror(-found));
+			return -1;
+		}
+		count += found;
+	}
+	if (count <= MOVE_PARTS)
+		return count;
+	snprintf(err->text, sizeof err->text,
+		 "%s: its directory holds more than the %d files that one move can take", o->path, MOVE_PARTS);
+	return -1;
 }
 
 enum q_outcome act_move(const struct spool *spool, struct q_store *store, struct outcome *o,
@@ -131,7 +179,7 @@ enum q_outcome act_move(const struct spool *spool, struct q_store *store, struct
 			struct q_error *err)
 {
 	const struct place *place = &spool->format->places[o->place];
-	char (*paths)[PATH_MAX] = g_malloc(sizeof *paths * MOVE_PARTS);
+	g_autofree char (*paths)[PATH_MAX] = g_malloc(sizeof *paths * MOVE_PARTS);
 	struct q_part parts[1 + MOVE_PARTS];
 	struct q_message m = {
 		.root = spool->root, .spool = spool->path, .format = spool->format->name,
@@ -142,31 +190,20 @@ enum q_outcome act_move(const struct spool *spool, struct q_store *store, struct
 		.findings = findings, .envelope = envelope,
 	};
 	enum q_outcome done = Q_REFUSED;
-	int lock = -1, side;
+	int lock = -1, more = others(spool, o, parts + 1, paths, err);
 
 	parts[0] = (struct q_part){
 		.path = o->path, .role = spool->format->roles[0].name, .checked = true,
 		.identity = { o->facts.dev, o->facts.ino, o->facts.size, o->facts.mtime, o->facts.ctime },
 	};
-	m.nparts = 1 + companions(spool, o, parts + 1, paths);
-	side = side_files(spool, o, parts + m.nparts, paths + (m.nparts - 1), MOVE_PARTS + 1 - m.nparts);
-	m.nparts += (unsigned)MAX(side, 0);
-	if (spool->format->owns_directory != NULL &&
-	    spool->format->owns_directory(o->place, o->id, strlen(o->id)))
-		m.nparts += neighbours(spool, o, parts + m.nparts, paths + (m.nparts - 1),
-				       MOVE_PARTS + 1 - m.nparts);
+	if (more < 0)
+		return Q_REFUSED;
+	m.nparts = 1 + (unsigned)more;
 	/* Asked again here, just before the move: it may have been started meanwhile. */
 	if (place->lock == MOVE_STOPPED && spool_running(spool) != SERVER_STOPPED)
 		snprintf(err->text, sizeof err->text,
 			 "server-running: %s/ may be touched only while the server is stopped",
 			 place->name);
-	else if (side < 0)
-		snprintf(err->text, sizeof err->text, "%s: its named streams cannot be listed: %s", o->path,
-			 g_strerror(-side));
-	else if (m.nparts > 1 + MOVE_PARTS)
-		snprintf(err->text, sizeof err->text,
-			 "%s: its directory holds more than the %d files that one move can take",
-			 o->path, MOVE_PARTS);
 	else if (place->lock == MOVE_LOCKED && (lock = server_lock(spool, o)) < 0)
 		snprintf(err->text, sizeof err->text, "%s: %s", o->path,
 			 lock == -EWOULDBLOCK ? "the server is working on this message now"
@@ -177,7 +214,6 @@ enum q_outcome act_move(const struct spool *spool, struct q_store *store, struct
 		log_moved(spool, store, o, reason);
 	if (lock >= 0)
 		close(lock);
-	g_free(paths);
 	return done;
 }
 

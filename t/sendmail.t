@@ -37,6 +37,18 @@ sub queue {
 
 sub found { my ($scan) = @_; return [ sort map { "$_->{name} $_->{severity} " . ($_->{part} // '') } @{ $scan->{findings} } ] }
 
+subtest 'a part that is there and cannot be seen' => sub {
+    my ($dir, $store) = (queue(), new_store());
+    message($dir, 'xAK0001');
+    my $before = snapshot($dir);
+    my $strace = { program => (grep { -x } '/usr/bin/strace', '/bin/strace')[0] // 'strace' };
+    my $r = spoolck($strace, qw(-f -qq -o /dev/null -P dfxAK0001 -e trace=openat2 -e inject=openat2:error=EIO:when=1),
+        program(), 'quarantine', 'add', '--store', $store, "sendmail:$dir:xAK0001");
+    is(exit_bits($r), '8', 'the message is not torn apart') or diag $r->{out};
+    like($r->{err}, qr/dfxAK0001: Input.output error/, 'the file is named');
+    same_tree($before, snapshot($dir), 'and stays as it is');
+};
+
 subtest 'flat, with what may lie about' => sub {
     my $dir = queue();
     message($dir, '6AKCZi2h000071');
