@@ -1,12 +1,13 @@
 /*
  * exim.h - what the files of the Exim format share (see fmt_exim.c)
  *
- *	fmt_exim.c     the layout, places and names, the format
- *	exim_read.c    one reading engine: line after line through a -H file
- *	exim_check.c   check(): -H, then -J, then -D, and what they say of each other
- *	exim_value.c   check(): the lines of the envelope and the header lines
- *	exim_tree.c    check(): the tree of those who have the message already
- *	exim_show.c    decode() and body()
+ *	fmt_exim.c         the layout, places and names, the format
+ *	exim_read.c        one reading engine: line after line through a -H file
+ *	exim_check.c       check(): -H, then -J, then -D, and what they say of each other
+ *	exim_value.c       check(): the lines of the envelope and the header lines
+ *	exim_recipient.c   the recipients: taken apart, and check()
+ *	exim_tree.c        check(): the tree of those who have the message already
+ *	exim_show.c        decode() and body()
  *
  * Nothing outside of these files includes this header.
  */
@@ -135,6 +136,7 @@ enum ex_shape { EX_BARE, EX_TEXT, EX_LETTER, EX_ADDRESS, EX_NUMBER, EX_DEBUGLOG,
 struct ex_option {
 	const char *name;
 	uint8_t shape; /* enum ex_shape */
+	bool exact;    /* the name must end there; of the others Exim compares no more than that */
 };
 
 /* An option line taken apart as the reader does. */
@@ -142,12 +144,13 @@ struct ex_words {
 	struct cur quoter;   /* "ldap" of --(ldap)name; empty when there is none */
 	bool quoted, open;   /* there is one; and it has no end */
 	struct cur name, value;
-	bool has_value;      /* there is a blank behind the name */
+	bool has_value;      /* there is something behind the name */
+	bool glued;          /* ... but no blank: Exim takes any byte for it */
 	int known;           /* index into ex_options, -1 unknown */
 };
 void ex_option_words(const struct ex_item *it, struct ex_words *w);
 
-#define EX_OPTIONS 47u
+#define EX_OPTIONS 48u
 extern const struct ex_option ex_options[EX_OPTIONS];
 
 /* A recipient line taken apart from the right, as the reader does. */
@@ -227,10 +230,19 @@ struct finding *ex_note(const struct ex_work *x, enum finding_id id, unsigned pa
 struct finding *ex_note_as(const struct ex_work *x, enum finding_id id, unsigned part, uint64_t off,
 			   uint64_t len, enum severity severity, enum impact impact);
 
+/* Is the server older than that? Not when its version is not known. */
+static inline bool ex_before(const struct ex_work *x, uint32_t version)
+{
+	return x->m->site.version != 0 && x->m->site.version < version;
+}
+
 /* Judge one item that the reader took. False where Exim itself reads no further. */
 bool ex_value(const struct ex_work *x, const struct ex_item *it);
 /* Why the reader stopped. */
 void ex_stopped(const struct ex_work *x, const struct ex_item *it);
+/* The number of recipients, and one of them. */
+void ex_recipient_count(const struct ex_work *x, const struct ex_item *it);
+void ex_recipient_line(const struct ex_work *x, const struct ex_item *it);
 /* A node of the tree, and all of it. */
 void ex_tree_node(const struct ex_work *x, const struct ex_item *it);
 void ex_tree_end(const struct ex_work *x);

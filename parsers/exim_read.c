@@ -135,58 +135,71 @@ void ex_say(struct text *t, struct cur c)
 /* Those that Exim 4.80 to 4.99 knows. Any other is ignored by all of them, so that
  * a newer one can be backed out. */
 const struct ex_option ex_options[EX_OPTIONS] = {
-	{ "active_hostname", EX_TEXT },
-	{ "allow_unqualified_recipient", EX_BARE },
-	{ "allow_unqualified_sender", EX_BARE },
-	{ "auth_id", EX_TEXT },
-	{ "auth_sender", EX_TEXT },
-	{ "body_linecount", EX_NUMBER },
-	{ "body_zerocount", EX_NUMBER },
-	{ "debug_selector", EX_TEXT },
-	{ "debuglog_name", EX_DEBUGLOG },
-	{ "deliver_firsttime", EX_BARE },
-	{ "dsn_envid", EX_TEXT },
-	{ "dsn_ret", EX_NUMBER },
-	{ "frozen", EX_FROZEN_TIME },
-	{ "helo_name", EX_TEXT },
-	{ "host_address", EX_ADDRESS },
-	{ "host_auth", EX_TEXT },
-	{ "host_auth_pubname", EX_TEXT },
-	{ "host_lookup_deferred", EX_BARE },
-	{ "host_lookup_failed", EX_BARE },
-	{ "host_name", EX_TEXT },
-	{ "ident", EX_TEXT },
-	{ "interface_address", EX_ADDRESS },
-	{ "local", EX_BARE },
-	{ "local_scan", EX_TEXT },
-	{ "localerror", EX_BARE },
-	{ "manual_thaw", EX_BARE },
-	{ "max_received_linelength", EX_NUMBER },
-	{ "N", EX_BARE },
-	{ "received_protocol", EX_TEXT },
-	{ "received_time_complete", EX_TEXT },
-	{ "received_time_usec", EX_TEXT },
-	{ "sender_set_untrusted", EX_BARE },
-	{ "smtputf8", EX_BARE },
-	{ "spam_bar", EX_TEXT },
-	{ "spam_score", EX_TEXT },
-	{ "spam_score_int", EX_TEXT },
-	{ "spool_file_wireformat", EX_BARE },
-	{ "tls_certificate_verified", EX_BARE },
-	{ "tls_cipher", EX_TEXT },
-	{ "tls_ocsp", EX_NUMBER },
-	{ "tls_ourcert", EX_TEXT },
-	{ "tls_peercert", EX_TEXT },
-	{ "tls_peerdn", EX_ESCAPED },
-	{ "tls_resumption", EX_LETTER },
-	{ "tls_sni", EX_ESCAPED },
-	{ "tls_ver", EX_TEXT },
-	{ "utf8_downcvt", EX_BARE },
+	{ "active_hostname", EX_TEXT, false },
+	{ "allow_unqualified_recipient", EX_BARE, true },
+	{ "allow_unqualified_sender", EX_BARE, true },
+	{ "auth_id", EX_TEXT, false },
+	{ "auth_sender", EX_TEXT, false },
+	{ "body_linecount", EX_NUMBER, false },
+	{ "body_zerocount", EX_NUMBER, false },
+	{ "debug_selector", EX_TEXT, true },
+	{ "debuglog_name", EX_DEBUGLOG, true },
+	{ "deliver_firsttime", EX_BARE, true },
+	{ "dsn_envid", EX_TEXT, false },
+	{ "dsn_ret", EX_NUMBER, false },
+	{ "frozen", EX_FROZEN_TIME, false },
+	{ "helo_name", EX_TEXT, false },
+	{ "host_address", EX_ADDRESS, false },
+	{ "host_auth", EX_TEXT, false },
+	{ "host_auth_pubname", EX_TEXT, false },
+	{ "host_lookup_deferred", EX_BARE, true },
+	{ "host_lookup_failed", EX_BARE, true },
+	{ "host_name", EX_TEXT, false },
+	{ "ident", EX_TEXT, false },
+	{ "interface_address", EX_ADDRESS, false },
+	{ "local", EX_BARE, true },
+	{ "local_scan", EX_TEXT, true },
+	{ "localerror", EX_BARE, true },
+	{ "manual_thaw", EX_BARE, true },
+	{ "max_received_linelength", EX_NUMBER, false },
+	{ "N", EX_BARE, true },
+	{ "received_protocol", EX_TEXT, false },
+	{ "received_time_complete", EX_TEXT, false },
+	{ "received_time_usec", EX_TEXT, false },
+	{ "sender_set_untrusted", EX_BARE, false },
+	{ "smtputf8", EX_BARE, false },
+	{ "spam_bar", EX_TEXT, true },
+	{ "spam_score", EX_TEXT, true },
+	{ "spam_score_int", EX_TEXT, true },
+	{ "spool_file_wireformat", EX_BARE, false },
+	{ "tls_certificate_verified", EX_BARE, false },
+	{ "tls_cipher", EX_TEXT, false },
+	{ "tls_ocsp", EX_NUMBER, false },
+	{ "tls_ourcert", EX_TEXT, false },
+	{ "tls_peercert", EX_TEXT, false },
+	{ "tls_peerdn", EX_ESCAPED, false },
+	{ "tls_resumption", EX_LETTER, false },
+	{ "tls_sni", EX_ESCAPED, false },
+	{ "tls_ver", EX_TEXT, false },
+	{ "utf8_downcvt", EX_BARE, false },
+	{ "utf8_optdowncvt", EX_BARE, false },
 };
+
+/* Does the reader take the text for this option? */
+static bool reads_as(const struct cur *c, const struct ex_option *o)
+{
+	size_t n = strlen(o->name);
+	const uint8_t *p = cur_view(c, n);
+
+	if (p == NULL || memcmp(p, o->name, n) != 0)
+		return false;
+	return !o->exact || cur_left(c) == n || cur_ahead(c, n) == ' ';
+}
 
 void ex_option_words(const struct ex_item *it, struct ex_words *w)
 {
 	struct cur c = it->line;
+	size_t n = 0;
 
 	memset(w, 0, sizeof *w);
 	cur_skip(&c, 1);
@@ -198,13 +211,18 @@ void ex_option_words(const struct ex_item *it, struct ex_words *w)
 		w->open = cur_find(&c, ')') == cur_left(&c);
 		w->quoter = ex_until(&c, ')');
 	}
-	w->has_value = cur_find(&c, ' ') < cur_left(&c);
-	w->name = ex_until(&c, ' ');
-	w->value = c;
 	w->known = -1;
-	for (unsigned i = 0; i < EX_OPTIONS && w->known < 0; i++)
-		if (ex_is(&w->name, ex_options[i].name))
+	for (unsigned i = 0; i < EX_OPTIONS; i++)
+		if (reads_as(&c, &ex_options[i]) && (w->known < 0 || strlen(ex_options[i].name) > n)) {
 			w->known = (int)i;
+			n = strlen(ex_options[i].name);
+		}
+	w->name = cur_sub(&c, w->known >= 0 ? n : cur_find(&c, ' '));
+	w->has_value = cur_left(&c) > 0;
+	w->glued = w->has_value && cur_peek(&c) != ' ';
+	if (!w->glued || ex_options[w->known].shape != EX_FROZEN_TIME)
+		cur_skip(&c, w->has_value);
+	w->value = c;
 }
 
 /* --- Items ------------------------------------------------------------------ */
@@ -278,7 +296,7 @@ static enum ex_stop take_node(struct ex_reader *rd, struct ex_item *it)
 	int left = cur_peek(&c), right;
 
 	it->kind = EX_NODE;
-	if (cur_left(&c) < 4)
+	if (cur_left(&c) + !it->nul < 5) /* with its end, which it has not got when a zero byte ends it */
 		return EX_NODE_SHORT;
 	cur_skip(&c, 1);
 	right = cur_peek(&c);
@@ -406,101 +424,6 @@ void ex_next(struct ex_reader *rd, const struct part *p, struct ex_item *it)
 		rd->pos = cur_offset(&c);
 		it->len = rd->pos - it->off;
 	}
-}
-
-/* --- Recipients -------------------------------------------------------------- */
-
-/* " FIELD LENGTH,NUMBER" at the end of `c`, where FIELD has LENGTH bytes: taken off,
- * as the reader does it, from the right. False when it does not fit. */
-static bool take_field(struct cur *c, struct cur *field, int64_t *number_r, bool *outside_r,
-		       struct cur *numbers_r)
-{
-	struct cur whole = *c, numbers;
-	size_t n = 0;
-	int64_t len = 0;
-	int ch;
-
-	do {
-		struct cur before = *c;
-
-		ch = ex_pop(c);
-		if (!ex_digit(ch) && ch != ',' && ch != '-') {
-			*c = before;
-			break;
-		}
-		n++;
-	} while (ch >= 0);
-	cur_skip(&whole, cur_left(c));
-	numbers = *numbers_r = cur_sub(&whole, n);
-	if (!ex_int(&numbers, &len) || cur_u8(&numbers) != ',' || !ex_int(&numbers, number_r) ||
-	    cur_left(&numbers) > 0)
-		return false;
-	if (ex_pop(c) != ' ')
-		return false;
-	if (len < 0)
-		return false;
-	if ((uint64_t)len >= cur_left(c)) {
-		*outside_r = true;
-		return false;
-	}
-	whole = *c;
-	*c = cur_sub(&whole, cur_left(&whole) - (size_t)len);
-	*field = cur_sub(&whole, (size_t)len);
-	return ex_pop(c) == ' ';
-}
-
-/* The forms that end in digits: Exim 3 (" 0,0,-1" without the minus) and the first
- * Exim 4 (" 2"). */
-static void old_form(struct cur line, struct cur *c, struct ex_rcpt *r, int before)
-{
-	struct cur digits = line, head = *c;
-	int64_t ignored;
-	int ch;
-
-	if (before == ' ') {
-		r->form = EX_PARENT;
-		cur_skip(&digits, cur_left(c) + 1);
-		if (cur_left(&digits) > 0)
-			ex_int(&digits, &r->parent);
-		r->address = *c;
-		return;
-	}
-	for (ch = ex_pop(&head); ex_digit(ch) || ch == ','; ch = ex_pop(&head))
-		;
-	if (ch != ' ')
-		return;
-	r->form = EX_EXIM3;
-	cur_skip(&digits, cur_left(&head) + 1);
-	ex_int(&digits, &ignored);
-	cur_u8(&digits);
-	ex_int(&digits, &r->parent);
-	r->address = head;
-}
-
-void ex_recipient(struct cur line, struct ex_rcpt *r)
-{
-	struct cur c = line, flags = line;
-	int ch = ex_pop(&c);
-
-	memset(r, 0, sizeof *r);
-	r->parent = -1;
-	r->address = line;
-	while (ex_digit(ch))
-		ch = ex_pop(&c);
-	if (ch == ' ' || ch == ',')
-		old_form(line, &c, r, ch);
-	if (ch != '#')
-		return;
-	cur_skip(&flags, cur_left(&c) + 1);
-	r->form = EX_NO_FORM;
-	if (!ex_all_digits(flags, &r->flags) || (r->flags != 1 && r->flags != 3))
-		return;
-	r->form = r->flags == 3 ? EX_DSN : EX_ERRORS;
-	if (!take_field(&c, &r->errors_to, &r->parent, &r->outside, &r->bad_field))
-		r->bad = 'e';
-	else if (r->flags == 3 && !take_field(&c, &r->orcpt, &r->dsn, &r->outside, &r->bad_field))
-		r->bad = 'o';
-	r->address = c;
 }
 
 bool ex_id_time(const char *id, size_t len, int64_t *time_r)

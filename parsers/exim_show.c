@@ -95,7 +95,7 @@ static void mask_option(struct row *row, const struct ex_item *it, const struct 
 	struct cur name = it->line;
 
 	row->told = true;
-	if (w->known < 0 && !w->quoted) {
+	if ((w->known < 0 && !w->quoted) || w->glued) {
 		cur_skip(&name, 1);
 		mask(row, name, PERSONAL_TEXT);
 	} else if (w->has_value) {

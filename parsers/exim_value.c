@@ -7,12 +7,6 @@
  */
 #include "exim.h"
 
-/* 0: the version is not known. */
-static bool before(const struct ex_work *x, uint32_t version)
-{
-	return x->m->site.version != 0 && x->m->site.version < version;
-}
-
 /* --- The four fixed lines -------------------------------------------------- */
 
 /* 4.97 and later take a line of the right length that begins like a short id. */
@@ -181,15 +175,34 @@ static bool address_ok(struct cur value)
 	return ex_all_digits(all, &port) && port <= UINT16_MAX;
 }
 
+/* No blank, or nothing behind it. Of a letter that is not there Exim counts on, and writes a zero byte
+ * that it refuses to read. */
+static void option_lacks(const struct ex_work *x, const struct ex_item *it, const struct ex_words *w)
+{
+	bool letter = ex_options[w->known].shape == EX_LETTER;
+	bool none = !w->has_value || (letter && cur_left(&w->value) == 0);
+	struct finding *f;
+
+	if (!none && !w->glued)
+		return;
+	f = option(x, F_EXIM_OPTION_VALUE, it, w);
+	text_str(&f->expected, "a blank and a value");
+	/* What lies behind the line in memory goes into the next -H, line ends and all. */
+	if (none)
+		f->impact = x->k->held ? IMPACT_NONE : IMPACT_SERVER_DELETES;
+}
+
 static void option_value(const struct ex_work *x, const struct ex_item *it, const struct ex_words *w)
 {
+	const struct ex_option *o = &ex_options[w->known];
+	bool read_on = o->shape == EX_BARE || o->shape == EX_LETTER || o->shape == EX_FROZEN_TIME;
 	struct cur value = w->value;
 	struct finding *f;
 	int64_t number;
 
-	switch (ex_options[w->known].shape) {
+	switch (w->glued && !read_on ? (uint8_t)EX_TEXT : o->shape) {
 	case EX_BARE:
-		if (w->has_value) {
+		if (w->has_value && o->exact) {
 			f = option(x, F_EXIM_OPTION_IGNORED, it, w);
 			text_str(&f->expected, "the name alone");
 		}
@@ -205,7 +218,7 @@ static void option_value(const struct ex_work *x, const struct ex_item *it, cons
 		if (w->has_value && cur_left(&value) == 0) {
 			f = option(x, F_EXIM_OPTION_SHORT, it, w);
 			text_str(&f->expected, "a name");
-			if (before(x, VERSION(4, 96, 0))) /* not known to them */
+			if (ex_before(x, VERSION(4, 96, 0))) /* not known to them */
 				f->severity = SEV_NOTICE, f->impact = IMPACT_NONE;
 			return;
 		}
@@ -236,13 +249,7 @@ static void option_value(const struct ex_work *x, const struct ex_item *it, cons
 	default:
 		break;
 	}
-	/* Of a letter that is not there Exim counts on, and writes a zero byte that it refuses to read. */
-	if (!w->has_value || (ex_options[w->known].shape == EX_LETTER && cur_left(&value) == 0)) {
-		f = option(x, F_EXIM_OPTION_VALUE, it, w);
-		text_str(&f->expected, "a blank and a value");
-		/* What lies behind the line in memory goes into the next -H, line ends and all. */
-		f->impact = x->k->held ? IMPACT_NONE : IMPACT_SERVER_DELETES;
-	}
+	option_lacks(x, it, w);
 }
 
 /* What the check of -D needs. The last one counts, as in Exim. */
@@ -289,7 +296,7 @@ static bool quoter(const struct ex_work *x, const struct ex_item *it, const stru
 	bool tested = version >= VERSION(4, 96, 0) && version < VERSION(4, 99, 0);
 	struct finding *f;
 
-	if (!w->quoted || before(x, VERSION(4, 96, 0)) || known_quoter(&w->quoter))
+	if (!w->quoted || ex_before(x, VERSION(4, 96, 0)) || known_quoter(&w->quoter))
 		return true;
 	f = ex_note_as(x, F_EXIM_OPTION_QUOTER, EX_HEAD, it->off, it->len,
 		       tested ? SEV_CORRUPT : SEV_SUSPECT,
@@ -309,7 +316,7 @@ static void option_line(const struct ex_work *x, const struct ex_item *it)
 		f = ex_note(x, F_EXIM_OPTION_QUOTER, EX_HEAD, it->off, it->len);
 		text_str(&f->expected, ")");
 		ex_say(&f->found, it->line);
-		if (before(x, VERSION(4, 96, 0))) /* they ignore it */
+		if (ex_before(x, VERSION(4, 96, 0))) /* they ignore it */
 			f->severity = SEV_SUSPECT, f->impact = IMPACT_NONE;
 		return;
 	}
@@ -324,12 +331,14 @@ static void option_line(const struct ex_work *x, const struct ex_item *it)
 
 static void acl_line(const struct ex_work *x, const struct ex_item *it)
 {
-	struct cur c = it->line, first = ex_until(&c, ' '), data = it->data;
+	struct cur data = it->data;
+	struct ex_words w;
 	struct finding *f;
 	int64_t index;
 
-	if (ex_is(&first, "-acl") &&
-	    (!ex_number(&c, &index) || index < 0 || index >= 20 || it->number > 16384)) {
+	ex_option_words(it, &w);
+	if (ex_is(&w.name, "acl") && (!ex_number(&w.value, &index) || cur_peek(&w.value) != ' ' ||
+				      index < 0 || index >= 20 || it->number > 16384)) {
 		f = ex_note(x, F_EXIM_ACL_LENGTH, EX_HEAD, it->off, it->len);
 		text_str(&f->expected, "a number below 20, and at most 16384 bytes");
 		ex_say(&f->found, it->line);
@@ -351,7 +360,7 @@ static void acl_line(const struct ex_work *x, const struct ex_item *it)
 	}
 }
 
-/* --- The tree and the recipients ---------------------------------------------- */
+/* --- The tree ------------------------------------------------------------------ */
 
 static void node_line(const struct ex_work *x, const struct ex_item *it)
 {
@@ -371,101 +380,6 @@ static void node_line(const struct ex_work *x, const struct ex_item *it)
 		ex_say(&f->found, it->line);
 	}
 	ex_tree_node(x, it);
-}
-
-static void count_line(const struct ex_work *x, const struct ex_item *it)
-{
-	bool limited = x->m->site.version >= VERSION(4, 88, 0);
-	struct finding *f;
-	int64_t ignored;
-
-	x->k->count = it->number;
-	x->k->rcpt_off = it->off + it->len;
-	ex_tree_end(x);
-	if (!ex_all_digits(it->line, &ignored)) {
-		f = ex_note_as(x, F_EXIM_RECIPIENT_COUNT, EX_HEAD, it->off, it->len, SEV_SUSPECT,
-			       IMPACT_NONE);
-		text_str(&f->expected, "a number and nothing else");
-		ex_say(&f->found, it->line);
-	}
-	if (it->number > EX_RECIPIENTS && !before(x, VERSION(4, 88, 0))) {
-		f = ex_note(x, F_EXIM_RECIPIENT_LIMIT, EX_HEAD, it->off, it->len);
-		text_str(&f->expected, "at most ");
-		text_u64(&f->expected, EX_RECIPIENTS);
-		text_i64(&f->found, it->number);
-		if (!limited)
-			f->severity = SEV_SUSPECT;
-	}
-	if (it->number == 0)
-		ex_note(x, F_EXIM_RECIPIENT_NONE, EX_HEAD, it->off, it->len);
-}
-
-static void say_number(struct finding *f, const char *field, int64_t index, struct cur found)
-{
-	text_str(&f->field, "recipient ");
-	text_u64(&f->field, (uint64_t)index + 1);
-	text_str(&f->field, field);
-	ex_say(&f->found, found);
-}
-
-static void recipient_line(const struct ex_work *x, const struct ex_item *it)
-{
-	struct ex_check *k = x->k;
-	int64_t index = k->index, ignored;
-	struct finding *f;
-	struct ex_rcpt r;
-
-	k->index = index < INT64_MAX ? index + 1 : index; /* they were announced in an int */
-	ex_recipient(it->line, &r);
-	if (r.form == EX_NO_FORM) {
-		f = ex_note(x, F_EXIM_RECIPIENT_FLAGS, EX_HEAD, it->off, it->len);
-		say_number(f, ", number behind #", index, it->line);
-		text_str(&f->expected, "1 or 3");
-		return;
-	}
-	if (r.bad != 0) {
-		f = ex_note(x, F_EXIM_RECIPIENT_LENGTH, EX_HEAD, cur_offset(&r.bad_field),
-			    cur_left(&r.bad_field));
-		say_number(f, r.bad == 'e' ? ", length of errors-to" : ", length of the original recipient",
-			   index, it->line);
-		text_str(&f->expected, "the length of the field before it");
-		if (!r.outside)
-			f->impact = k->held ? IMPACT_NONE : IMPACT_DAMAGED_DELIVERY;
-		return;
-	}
-	if (r.form == EX_ERRORS) {
-		f = ex_note(x, F_EXIM_RECIPIENT_OLD, EX_HEAD, it->off, it->len);
-		say_number(f, "", index, it->line);
-		if (before(x, VERSION(4, 83, 0)))
-			f->severity = SEV_NOTICE, f->impact = IMPACT_NONE;
-	}
-	if (cur_left(&r.address) == 0) {
-		f = ex_note(x, F_EXIM_RECIPIENT_ADDRESS, EX_HEAD, it->off, it->len);
-		f->severity = SEV_CORRUPT;
-		f->impact = k->held ? IMPACT_NONE : IMPACT_DAMAGED_DELIVERY;
-		say_number(f, "", index, it->line);
-	} else if (ex_all_digits(r.address, &ignored) ||
-		   cur_find(&r.address, '@') == cur_left(&r.address)) {
-		f = ex_note(x, F_EXIM_RECIPIENT_ADDRESS, EX_HEAD, it->off, it->len);
-		say_number(f, "", index, it->line);
-	}
-	if (r.form == EX_DSN && (r.dsn < 0 || r.dsn > EX_DSN_FLAGS)) {
-		f = ex_note(x, F_EXIM_RECIPIENT_DSN, EX_HEAD, it->off, it->len);
-		say_number(f, ", DSN flags", index, it->line);
-		text_str(&f->expected, "0 to ");
-		text_u64(&f->expected, EX_DSN_FLAGS);
-	}
-	if (r.parent >= k->count || r.parent < -1 ||
-	    (r.parent == index && r.form >= EX_ERRORS)) {
-		f = ex_note(x, F_EXIM_RECIPIENT_PARENT, EX_HEAD, it->off, it->len);
-		say_number(f, ", number of its parent", index, it->line);
-		text_str(&f->expected, "-1, or another one of ");
-		text_i64(&f->expected, k->count);
-		if (r.parent < k->count) { /* no number of another, but inside */
-			f->severity = SEV_SUSPECT;
-			f->impact = IMPACT_NONE;
-		}
-	}
 }
 
 /* --- Header lines ------------------------------------------------------------------ */
@@ -536,7 +450,7 @@ static void header_line(const struct ex_work *x, const struct ex_item *it)
 bool ex_value(const struct ex_work *x, const struct ex_item *it)
 {
 	/* Up to 4.94.1 a recipient's line was cut, and its rest read as further lines (CVE-2020-28026). */
-	bool cut = it->kind == EX_RECIPIENT && before(x, VERSION(4, 94, 2));
+	bool cut = it->kind == EX_RECIPIENT && ex_before(x, VERSION(4, 94, 2));
 	bool fixed = cut || it->kind < EX_OPTION || (it->kind > EX_ACL && it->kind < EX_RECIPIENT);
 
 	if (it->nul) /* the reader goes on with what is before it */
@@ -569,10 +483,10 @@ bool ex_value(const struct ex_work *x, const struct ex_item *it)
 		node_line(x, it);
 		break;
 	case EX_COUNT:
-		count_line(x, it);
+		ex_recipient_count(x, it);
 		break;
 	case EX_RECIPIENT:
-		recipient_line(x, it);
+		ex_recipient_line(x, it);
 		break;
 	case EX_HEADER:
 		header_line(x, it);

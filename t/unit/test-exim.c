@@ -22,6 +22,8 @@ extern const struct format fmt_exim;
 #define STOPS "corrupt server-stops"
 #define DAMAGED "corrupt damaged-delivery"
 #define NOTICE "notice none"
+#define VALUE "exim.option-value suspect none"
+#define SYNTAX "exim.recipient-syntax suspect damaged-delivery"
 
 struct msg {
 	const char *id, *path;
@@ -278,6 +280,12 @@ static void test_fixed_lines(void)
 	m = healthy();
 	change(m, 0, "one\n", "on\0\n", 4);
 	expect(m, "exim.nul " DAMAGED);
+	m = healthy(); /* strlen() is 4 */
+	change(m, 0, "NN alice", "NN a\0ice", 8);
+	expect(m, "exim.tree-line " DELETES);
+	m = healthy();
+	change(m, 0, "NN alice", "NN al\0ce", 8);
+	expect(m, "exim.nul " DAMAGED);
 	m = healthy();
 	m->place = 1; /* Finput */
 	change(m, 0, "<alice", "alice", -1);
@@ -290,6 +298,17 @@ static void test_options(void)
 		{ 0, "--helo_name client.example", "--helo_name", "exim.option-value suspect server-deletes", 0 },
 		{ 0, "-unknown option", "-tls_resumption ", "exim.option-value suspect server-deletes", 0 },
 		{ 0, "-unknown option", "-tls_resumption A", "", 0 },
+		{ 0, "-unknown option", "-tls_resumptionA", "exim.option-value suspect server-deletes", 0 },
+		{ 0, "-unknown option", "-tls_resumption\tA", VALUE, 0 },
+		{ 0, "-unknown option", "-utf8_optdowncvt", "", 0 },
+		{ 0, "-unknown option", "-smtputf8x", "", 0 },
+		{ 0, "-unknown option", "-local_scanner", "", 0 },
+		{ 0, "-unknown option", "-host_auth_pubname PLAIN", "", 0 },
+		{ 0, "--helo_name client", "--helo_nameclient", VALUE, 0 },
+		{ 0, "-body_linecount 2", "-body_linecounts 2", VALUE, 0 },
+		{ 0, "-host_address [", "-host_address[", VALUE, 0 },
+		{ 0, "-unknown option", "-frozen1795171113", "exim.frozen " NOTICE, 0 },
+		{ 0, "-unknown option", "-frozenx1795171113", "exim.frozen-time " DELETES, 0 },
 		{ 0, "-body_linecount 2", "-body_linecount 2x", "exim.option-value suspect none", 0 },
 		{ 0, "-unknown option", "-debuglog_name ", "exim.option-short " STOPS, 0 },
 		{ 0, "-unknown option", "-debuglog_name ", "exim.option-short " NOTICE, VERSION(4, 95, 0) },
@@ -324,6 +343,9 @@ static void test_options(void)
 		  "exim.acl-end " DAMAGED ", exim.tree-line suspect damaged-delivery, exim.recipient-count " DELETES, 0 },
 		{ 0, "-unknown option", "-acl 20 2\nab", "exim.acl-length " DELETES, 0 },
 		{ 0, "-unknown option", "-acl 19 2\nab", "", 0 },
+		{ 0, "-unknown option", "--acl 19 2\nab", "", 0 },
+		{ 0, "-unknown option", "-acl 19x 2\nab", "exim.acl-length " DELETES, 0 },
+		{ 0, "--aclm _empty 0", "--acl _empty 0", "exim.acl-length " DELETES, 0 },
 		{ 0, "-unknown option", "unknown option",
 		  "exim.tree-line suspect damaged-delivery, exim.recipient-count " DELETES, 0 },
 		{ 0, "-unknown option", "", "exim.tree-line " DELETES, 0 },
@@ -399,6 +421,28 @@ static void test_recipients(void)
 		{ 0, "bob@example.org\n", "bob@example.org 7\n", "exim.recipient-parent " STOPS, 0 },
 		{ 0, "bob@example.org\n", "12345\n", "exim.recipient-address " NOTICE, 0 },
 		{ 0, "bob@example.org\n", "bob\n", "exim.recipient-address " NOTICE, 0 },
+		{ 0, "bob@example.org\n", "\"bob smith\"@example.org\n", "", 0 },
+		{ 0, "bob@example.org\n", "\"a\\\" b\".c@example.org\n", "", 0 },
+		{ 0, "bob@example.org\n", "\"a@b\"@example.org\n", "", 0 },
+		{ 0, "bob@example.org\n", "bob\\ smith@example.org\n", "", 0 },
+		{ 0, "bob@example.org\n", ".b..o/b|=+#'.@a_b.example.org.\n", "", 0 },
+		{ 0, "bob@example.org\n", "b\303\266b@\303\266.example\n", "", 0 },
+		{ 0, "bob@example.org\n", "bob@[IPv6:2001:db8::7]\n", "", 0 },
+		{ 0, "bob@example.org\n", "@a.test,@b.test:bob@example.org\n", "", 0 },
+		{ 0, "bob@example.org\n", "\"bob smith\"@example.org  0,0  0,-1#3\n", "", 0 },
+		{ 0, "bob@example.org\n", "bob@example.org  0,12  0,-1#\n", "exim.recipient-flags " DAMAGED, 0 },
+		{ 0, "bob@example.org\n", "bob@example.org  0,12  0,-1# \n", SYNTAX, 0 },
+		{ 0, "bob@example.org\n", "bob@example.org  0,12  0,-1#x\n", SYNTAX, 0 },
+		{ 0, "bob@example.org\n", "bob@example.org \n", "", 0 },
+		{ 0, "bob@example.org\n", "bob@example.org  \n", SYNTAX, 0 },
+		{ 0, "bob@example.org\n", "bob@example.org,7\n", SYNTAX, 0 },
+		{ 0, "bob@example.org\n", "bob smith@example.org\n", SYNTAX, 0 },
+		{ 0, "bob@example.org\n", "bob smith\n", SYNTAX, 0 },
+		{ 0, "bob@example.org\n", "\"bob@example.org\n", SYNTAX, 0 },
+		{ 0, "bob@example.org\n", "b\001b@example.org\n", SYNTAX, 0 },
+		{ 0, "bob@example.org\n", "bob@ex<mple.org\n", SYNTAX, 0 },
+		{ 0, "bob@example.org\n", "bob@\n", SYNTAX, 0 },
+		{ 0, "bob@example.org\n", "bob@[192.0.2.7\n", SYNTAX, 0 },
 		{ 0, " 17,12  0,-1#3", " 17,31  0,-1#3", "", 0 },
 		{ 0, " 17,12  0,-1#3", " 17,32  0,-1#3", "exim.recipient-dsn " NOTICE, 0 },
 		{ 0, " 17,12  0,-1#3", " 17,-1  0,-1#3", "exim.recipient-dsn " NOTICE, 0 },
