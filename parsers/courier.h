@@ -92,13 +92,17 @@ unsigned co_find(char letter);
 /* Leading digits, as Courier reads times; UINT64_MAX when they are too many. */
 uint64_t co_digits(struct cur *c);
 
+/* The same as strtotime() of courier/libs/comstrtotime.c has it, which does not know of too many:
+ * what is left of the sum in 64 bits, as on all machines of today; negative where it comes out so. */
+int64_t co_expires(struct cur value);
+
 /* All of it is a decimal number of at most 19 digits. */
 bool co_number(struct cur value, uint64_t *n_r);
 
 /* "recipient time ..." or "recipient letter ...": the recipient's number; false when it is not so. */
 bool co_index(struct cur value, bool time, uint64_t *n_r);
 
-/* What atoi() makes of it. */
+/* What atoi() makes of it: what is left in 32 bits; UINT64_MAX when that is negative. */
 uint64_t co_atoi(struct cur value);
 
 /* hex.hex.hex; the second is the time. */
@@ -112,7 +116,7 @@ struct co_sum {
 	uint64_t attempts;         /* C records */
 	bool has_expiry, has_msgid, has_next, has_delay, cancelled;
 	struct co_line expiry;     /* the first E */
-	uint64_t expires;
+	int64_t expires;       /* as courierd reads it */
 	struct co_line next;       /* the last A */
 	uint64_t next_time;
 	struct co_line delay;      /* the first L */

@@ -77,6 +77,15 @@ uint64_t co_digits(struct cur *c)
 	return n;
 }
 
+int64_t co_expires(struct cur value)
+{
+	uint64_t n = 0;
+
+	while (is_digit(cur_peek(&value)))
+		n = n * 10 + cur_u8(&value) - (unsigned)'0';
+	return (int64_t)n;
+}
+
 bool co_number(struct cur value, uint64_t *n_r)
 {
 	size_t n = cur_left(&value);
@@ -113,7 +122,10 @@ uint64_t co_atoi(struct cur value)
 	if (minus || cur_peek(&value) == '+')
 		cur_skip(&value, 1);
 	n = co_digits(&value);
-	return minus && n > 0 ? UINT64_MAX : n;
+	if (n > INT64_MAX) /* strtol() gives its smallest or largest number */
+		n = minus ? 0 : UINT32_MAX;
+	n = (uint32_t)(minus ? -n : n);
+	return n > INT32_MAX ? UINT64_MAX : n;
 }
 
 bool co_msgid(struct cur value, int64_t *time_r)
@@ -190,7 +202,7 @@ static void add(struct co_sum *s, const struct co_line *line)
 			break;
 		s->has_expiry = true;
 		s->expiry = *line;
-		s->expires = co_digits(&value);
+		s->expires = co_expires(value);
 		break;
 	case 'M':
 		if (!s->has_msgid && co_msgid(line->value, &time))

@@ -54,15 +54,16 @@ static void check_result(const struct co_work *w, const struct co_line *line)
 	bool final = line->letter != 'D';
 	struct finding *f;
 	uint64_t n;
+	bool number = co_index(line->value, true, &n);
 
-	if (!co_index(line->value, true, &n)) {
-		f = co_note(w, final ? F_COURIER_RESULT : F_COURIER_INFO, line, "recipient time");
-		if (final && w->s->done == w->s->recipients)
-			f->impact = IMPACT_SERVER_DELETES; /* it is taken for finished */
-	} else if (n >= w->s->recipients) {
-		text_u64(&co_note(w, final ? F_COURIER_RESULT : F_COURIER_INFO, line,
-			       "a recipient below ")->expected, w->s->recipients);
-	}
+	if (number && n < w->s->recipients)
+		return;
+	f = co_note(w, final ? F_COURIER_RESULT : F_COURIER_INFO, line,
+		    number ? "a recipient below " : "recipient time");
+	if (number)
+		text_u64(&f->expected, w->s->recipients);
+	if (final && w->s->done == w->s->recipients && co_atoi(line->value) < w->s->recipients)
+		f->impact = IMPACT_SERVER_DELETES; /* it is taken for finished */
 }
 
 static void check_info(const struct co_work *w, const struct co_line *line)
@@ -207,7 +208,7 @@ static void check_counts(const struct co_work *w)
 		f->impact = IMPACT_SERVER_DELETES; /* the one who is left is not among them */
 }
 
-/* A time is read up to the first byte that is no digit. */
+/* A time is read up to the first byte that is no digit, and too many of them make another one. */
 static void check_expiry(const struct co_work *w)
 {
 	const struct co_sum *s = w->s;
@@ -218,10 +219,10 @@ static void check_expiry(const struct co_work *w)
 		whole(w, F_COURIER_NO_EXPIRY);
 		return;
 	}
-	if (!co_number(s->expiry.value, &n)) {
+	if (!co_number(s->expiry.value, &n) || n > INT64_MAX) {
 		f = co_note(w, F_COURIER_EXPIRY, &s->expiry, "a decimal number");
-		if (s->expires != UINT64_MAX && s->expires > (uint64_t)w->m->site.now) {
-			f->severity = SEV_SUSPECT; /* what is behind the digits is not read */
+		if (s->expires > w->m->site.now) {
+			f->severity = SEV_SUSPECT;
 			f->impact = IMPACT_NONE;
 		}
 	} else if (s->arrival > 0 && s->arrival < w->m->site.now + DAY && n < (uint64_t)s->arrival &&

@@ -210,7 +210,8 @@ static void test_times(void)
 	line("E1795782198\n", "E17x95782198\n", "expiry " DELETES);
 	line("E1795782198\n", "E0\n", "expiry " DELETES);
 	line("E1795782198\n", "E1795782198x\n", "expiry " ODD);
-	line("E1795782198\n", "E99999999999999999999999\n", "expiry " DELETES);
+	line("E1795782198\n", "E99999999999999999999999\n", "expiry " ODD); /* 200376420520689663 */
+	line("E1795782198\n", "E9223372036854775808\n", "expiry " DELETES); /* negative */
 	line("E1795782198\n", "E9795782198\n", "expiry " ODD);
 	line("E1795782198\n", "E1795177399\n", "expired notice none");
 	/* An arrival that lies ahead proves nothing. */
@@ -227,6 +228,9 @@ static void test_results(void)
 	line("", "F 0 1795177698\n", "result " DELETES ", done notice none");
 	line("", "S0 1\n", "result " DELETES ", done notice none");
 	line("", "S2 1795177698\n", "result " DAMAGED);
+	line("", "S4294967296 1795177698\n", "result " DELETES ", done notice none"); /* atoi() gives 0 */
+	line("", "S4294967297 1795177698\n", "result " DAMAGED);
+	line("", "S-9223372036854775809 1795177698\n", "result " DELETES ", done notice none");
 	line("", "S-1 1795177698\n", "result " DAMAGED);
 	line("", "D2 1795177698\n", "info " ODD);
 	line("", "D\n", "info " ODD);
