@@ -107,8 +107,10 @@ static void check_sockaddr(struct envelope *e, const struct os_line *line)
 		break;
 	case OS_IP_OLD:
 		/* Read until 6.8. */
-		if (version == 0 || version >= VERSION(7, 0, 0))
+		if (version == 0)
 			soften(note_value(e, F_OPENSMTPD_SOCKADDR, line, expected), SEV_SUSPECT);
+		else if (version >= VERSION(7, 0, 0))
+			note_value(e, F_OPENSMTPD_SOCKADDR, line, expected);
 		break;
 	case OS_IP_SCOPE:
 		if (version != 0 && version < VERSION(7, 0, 0))

@@ -253,6 +253,8 @@ static void test_versions(void)
 	expect(&in, "sockaddr suspect stranded");
 	in.version = VERSION(6, 8, 0);
 	expect(&in, NULL);
+	in.version = VERSION(7, 6, 0);
+	expect(&in, "sockaddr " LOST);
 }
 
 static void test_values(void)
