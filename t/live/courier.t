@@ -6,7 +6,7 @@
 # control files exactly those that courierd deletes or returns are said to be deleted; what it loops
 # on, dies of, forgets or sends again and again is found before. SPOOLCK names the program. Takes
 # root, and a Debian mirror the first time. SPOOLCK_KEEP=DIR: keep the spools there.
-# SPOOLCK_DAMAGED: copies (2700).
+# SPOOLCK_DAMAGED: copies (2700); LAB_SEED.
 
 use strict;
 use warnings;

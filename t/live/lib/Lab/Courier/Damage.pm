@@ -60,7 +60,7 @@ sub one {
 # $number damaged copies of the given control files in the spool, all due and with the same text: { number => { kind, bytes, from } }.
 sub damage {
     my ($lab, $spool, $number, $text, @files) = @_;
-    my $rnd = rng(11);
+    my $rnd = rng($ENV{LAB_SEED} // 11);
     my $due = time - 1000;
     my %case;
     for my $n (0 .. $number - 1) {

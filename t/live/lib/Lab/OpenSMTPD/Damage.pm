@@ -119,7 +119,7 @@ sub one_packed {
 # Damaged copies for a compressed queue: every other one is a damaged text, packed soundly.
 sub damage_packed {
     my ($spool, $number, $uid, @envelopes) = @_;
-    my $rnd = rng(11);
+    my $rnd = rng($ENV{LAB_SEED} // 11);
     my %kind;
     for my $n (0 .. $number - 1) {
         my $envelope = $envelopes[$rnd->(scalar @envelopes)];
@@ -133,7 +133,7 @@ sub damage_packed {
 # $number damaged copies of the given envelopes in the spool: { id => kind }.
 sub damage {
     my ($spool, $number, $uid, @envelopes) = @_;
-    my $rnd = rng(7);
+    my $rnd = rng($ENV{LAB_SEED} // 7);
     my %kind;
     for my $n (0 .. $number - 1) {
         my ($kind, $bytes) = one($rnd, $n, $envelopes[$rnd->(scalar @envelopes)]);
