@@ -1,10 +1,10 @@
 /*
  * exim_recipient.c - the recipients of an Exim -H file
  *
- * Behind the address of a recipient may stand what ACLs and routers made of it,
- * each field with its length behind it: Exim takes the line apart from its end,
- * and trusts every number. When the very last one is gone it takes all of the
- * line for an address.
+ * Behind the address may stand the original recipient with DSN flags, and an
+ * errors-to address with the number of a parent, each address with its length
+ * behind it: Exim takes the line apart from its end, and trusts every number.
+ * When the very last digit is gone it takes all of the line for an address.
  */
 #include "exim.h"
 

@@ -5,7 +5,7 @@
 # Hundreds of real messages raise nothing; of thousands of damaged envelopes, plain and compressed,
 # exactly those that smtpd does not load are corrupt; damaged compressed texts are delivered or not as
 # foretold; what kills smtpd is found before it starts. SPOOLCK names the program. Takes root, openssl,
-# and a Debian mirror the first time. SPOOLCK_KEEP=DIR: keep the spools there. SPOOLCK_SUITE: only this one.
+# and a Debian mirror the first time. SPOOLCK_KEEP=DIR: keep the spools there. SPOOLCK_SUITE: only this one. LAB_SEED: other copies.
 
 use strict;
 use warnings;

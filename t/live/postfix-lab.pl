@@ -13,7 +13,7 @@
 #   all       everything, in this order
 #
 # Options: --number N damaged files (6000), --daemons N of them for the daemons (4000),
-# --seed N, --lanes N Postfix instances side by side (3).
+# --seed N (LAB_SEED, 1), --lanes N Postfix instances side by side (3).
 # SPOOLCK_LIVE_SUITE: the release of Debian whose Postfix it is (bookworm).
 # Everything lies under ${SPOOLCK_LIVE:-/var/tmp/spoolck-live}.  Run as root.
 
@@ -34,7 +34,7 @@ use Lab::Postfix::Judge qw(judge_postcat judge_lane judge_named select_files sel
 my $self = Cwd::abs_path(__FILE__);
 my $base = Lab::Postfix::prefix();
 my ($corpus, $damaged) = ("$base-corpus", "$base-damaged");
-my ($inside, $number, $daemons, $seed, $lanes) = (0, 6000, 4000, 1, 3);
+my ($inside, $number, $daemons, $seed, $lanes) = (0, 6000, 4000, $ENV{LAB_SEED} // 1, 3);
 GetOptions('inside' => \$inside, 'number=i' => \$number, 'daemons=i' => \$daemons, 'seed=i' => \$seed, 'lanes=i' => \$lanes) or exit 16;
 
 sub start_inside { return in_namespace($self, "--daemons", $daemons, "--lanes", $lanes, "--inside", @_) }

@@ -8,7 +8,7 @@
 #
 # SPOOLCK_LIVE_DAMAGED (4000) and SPOOLCK_LIVE_DAEMONS (2400): how many copies, how many of
 # them the daemons get. SPOOLCK_LIVE_KEEP=1 takes the results of an earlier run.
-# SPOOLCK_LIVE_SUITE=trixie: Debian 13.
+# SPOOLCK_LIVE_SUITE=trixie: Debian 13. LAB_SEED: other copies.
 
 use strict;
 use warnings;
