@@ -188,9 +188,13 @@ const struct ex_option ex_options[EX_OPTIONS] = {
 /* Does the reader take the text for this option? */
 static bool reads_as(const struct cur *c, const struct ex_option *o)
 {
-	size_t n = strlen(o->name);
-	const uint8_t *p = cur_view(c, n);
+	const uint8_t *p;
+	size_t n;
 
+	if (cur_peek(c) != o->name[0]) /* most of them */
+		return false;
+	n = strlen(o->name);
+	p = cur_view(c, n);
 	if (p == NULL || memcmp(p, o->name, n) != 0)
 		return false;
 	return !o->exact || cur_left(c) == n || cur_ahead(c, n) == ' ';

@@ -45,10 +45,11 @@ my %own = map { $_ => 1 } split ' ', <<'END';
 END
 
 # Words of four bytes and more that were not masked. A record's type and length may stick to a word, and an address may
-# begin with its rank.
+# begin with its rank. Courier's M is three hexadecimal numbers, one of them a time, which now and then looks like a word.
 sub words_left {
     my ($path, $bytes) = @_;
     my %left;
+    $bytes =~ s/^M[0-9A-F]{16}\.[0-9A-F]{16}\.[0-9A-F]{8}$//mg;
     while ($bytes =~ /([A-Za-z_-]{4,})/g) {
         my $word = $1;
         next if $word =~ /^[sR]?[a-z]{1,2}[aA_-]+[A-Za-z]?$/ || $word =~ /^[A-Z]?[A_a-]+[A-Zp]?$/ || index($path, $word) >= 0;
