@@ -185,24 +185,19 @@ const struct ex_option ex_options[EX_OPTIONS] = {
 	{ "utf8_optdowncvt", EX_BARE, false },
 };
 
-/* Does the reader take the text for this option? */
-static bool reads_as(const struct cur *c, const struct ex_option *o)
+/* Step over the name of this option, as the reader compares it; false when it is not there. */
+static bool take_name(struct cur *c, const struct ex_option *o)
 {
-	const uint8_t *p;
-	size_t n;
-
-	if (cur_peek(c) != o->name[0]) /* most of them */
-		return false;
-	n = strlen(o->name);
-	p = cur_view(c, n);
-	if (p == NULL || memcmp(p, o->name, n) != 0)
-		return false;
-	return !o->exact || cur_left(c) == n || cur_ahead(c, n) == ' ';
+	for (const char *name = o->name; *name != '\0'; name++)
+		if (cur_left(c) == 0 || cur_u8(c) != (uint8_t)*name)
+			return false;
+	return !o->exact || cur_left(c) == 0 || cur_peek(c) == ' ';
 }
 
 void ex_option_words(const struct ex_item *it, struct ex_words *w)
 {
 	struct cur c = it->line;
+	bool frozen = false;
 	size_t n = 0;
 
 	memset(w, 0, sizeof *w);
@@ -216,15 +211,19 @@ void ex_option_words(const struct ex_item *it, struct ex_words *w)
 		w->quoter = ex_until(&c, ')');
 	}
 	w->known = -1;
-	for (unsigned i = 0; i < EX_OPTIONS; i++)
-		if (reads_as(&c, &ex_options[i]) && (w->known < 0 || strlen(ex_options[i].name) > n)) {
-			w->known = (int)i;
-			n = strlen(ex_options[i].name);
-		}
-	w->name = cur_sub(&c, w->known >= 0 ? n : cur_find(&c, ' '));
+	for (unsigned i = 0; i < EX_OPTIONS; i++) {
+		struct cur behind = c;
+
+		if (!take_name(&behind, &ex_options[i]) || cur_left(&c) - cur_left(&behind) <= n)
+			continue;
+		n = cur_left(&c) - cur_left(&behind); /* the longest is the one */
+		w->known = (int)i;
+		frozen = ex_options[i].shape == EX_FROZEN_TIME;
+	}
+	w->name = cur_sub(&c, n > 0 ? n : cur_find(&c, ' '));
 	w->has_value = cur_left(&c) > 0;
 	w->glued = w->has_value && cur_peek(&c) != ' ';
-	if (!w->glued || ex_options[w->known].shape != EX_FROZEN_TIME)
+	if (!w->glued || !frozen) /* that number is read from there */
 		cur_skip(&c, w->has_value);
 	w->value = c;
 }
